@@ -1,0 +1,54 @@
+# Voxgate: what there is to run. `make help` lists the targets. Each sets up what it needs, and is quick the second time.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamps
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint configs/constraints.txt
+SOURCES := gateway model_store admin tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test soak check format bench clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP)/demo ## Start a gateway on a free port, send it the bundled samples, print what it heard
+	@$(BIN)/python -m gateway.demo
+
+run: $(STAMP)/demo ## Serve on 127.0.0.1:8080
+	@$(BIN)/voxgate serve
+
+test: $(STAMP)/dev ## Run the tests
+	@$(BIN)/python -m pytest
+
+soak: $(STAMP)/dev ## Run the tests that take long
+	@$(BIN)/python -m pytest tests/soak
+
+check: $(STAMP)/dev ## Lint, check the format and the types
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+
+format: $(STAMP)/dev ## Format the code
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+bench: $(STAMP)/dev ## Measure; prints a section for tests/bench/RESULTS.md
+	@$(BIN)/python -m tests.bench
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)/demo: pyproject.toml configs/constraints.txt | $(BIN)/python
+	@echo "Installing Voxgate with Paddle for the CPU ..."
+	@$(INSTALL) --editable '.[cpu,demo]'
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/dev: pyproject.toml configs/constraints.txt | $(BIN)/python
+	@echo "Installing Voxgate with what its tests need ..."
+	@$(INSTALL) --editable '.[cpu,dev]'
+	@mkdir -p $(STAMP) && touch $@ $(STAMP)/demo
