@@ -1,0 +1,64 @@
+"""Clips to padded batches of features: few different shapes, and never more at once than was warmed up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model_store.errors import PredictFailed
+from model_store.predictors.features import Fbank
+from model_store.predictors.predictor import FloatArray
+
+# Fewer feature frames than this do not give an encoder frame.
+MIN_FRAMES = 7
+_BUCKET_FRAMES = 32
+_LONG_CLIP_FRAMES = 3072
+# Two clips of 30 s, or one that is longer. A bigger run takes more memory and, on a CPU, gains no speed.
+MAX_RUN_FRAMES = 2 * _LONG_CLIP_FRAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Padded features of some clips of a batch, and which ones: (B, T, n_mels) float32, (B,) int64."""
+
+    items: tuple[int, ...]
+    feats: FloatArray
+    lengths: npt.NDArray[np.int64]
+
+
+def features_of(clips: Sequence[FloatArray], fbank: Fbank) -> list[FloatArray]:
+    """The features of each clip, (T, n_mels); raises PredictFailed when a clip holds numbers that are not finite."""
+    if not all(np.isfinite(clip).all() for clip in clips):
+        raise PredictFailed("The audio holds numbers that are not finite.")
+    return [fbank(clip) for clip in clips]
+
+
+def bucket_of(n_frames: int) -> int:
+    """The padded length: a multiple of 32 frames, of more for long clips, at most an eighth beyond `n_frames`."""
+    step = max(_BUCKET_FRAMES, 1 << max(0, n_frames.bit_length() - 4))
+    return -(-n_frames // step) * step
+
+
+def runs_of(features: Sequence[FloatArray]) -> Iterator[Run]:
+    """Group clips of like length; those that are too short for the network are in no group."""
+    usable = [i for i in range(len(features)) if len(features[i]) >= MIN_FRAMES]
+    usable.sort(key=lambda i: (len(features[i]), i), reverse=True)
+    while usable:
+        n_frames = bucket_of(len(features[usable[0]]))
+        n_items = max(1, MAX_RUN_FRAMES // n_frames)
+        yield _padded(tuple(usable[:n_items]), features, n_frames)
+        usable = usable[n_items:]
+
+
+def _padded(items: tuple[int, ...], features: Sequence[FloatArray], n_frames: int) -> Run:
+    feats = np.zeros((len(items), n_frames, features[items[0]].shape[1]), np.float32)
+    for row, item in zip(feats, items, strict=True):
+        row[: len(features[item])] = features[item]
+    return Run(items, feats, np.array([len(features[item]) for item in items], np.int64))
+
+
+def warm_up_features(n_mels: int) -> list[list[FloatArray]]:
+    """Batches of the shapes that matter: a short clip, and as much as one run ever takes, in clips of 30 s."""
+    long_clip = np.zeros((_LONG_CLIP_FRAMES, n_mels), np.float32)
+    return [[np.zeros((96, n_mels), np.float32)], [long_clip, long_clip]]

@@ -1,0 +1,37 @@
+"""What every predictor does: audio in, outcomes out, and how long each stage took."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from model_store.artifacts.manifest import Manifest
+from model_store.predictors.hypotheses import Options, Outcome
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Prediction(Struct, frozen=True):
+    """One outcome per item of a batch, in its order; `stages_s` has the keys features, encoder and search."""
+
+    outcomes: list[Outcome]
+    stages_s: dict[str, float]
+
+
+class Predictor(Protocol):
+    """A loaded version. One thread at a time."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is loaded."""
+
+    def predict(self, batch: Sequence[FloatArray], options: Sequence[Options]) -> Prediction:
+        """Recognise or classify: each clip is (N,) float32 in [-1, 1] at `manifest.sample_rate_hz`.
+
+        Raises PredictFailed. An item's outcome does not depend on the others in its batch, beyond rounding.
+        """
+
+    def warm_up(self) -> None:
+        """Run the shapes that take the most memory, so that what is measured afterwards is what will be needed."""
