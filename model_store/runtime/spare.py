@@ -1,0 +1,25 @@
+"""A worker-to-be in a fresh interpreter: imports paddle, then waits to be given a socket and an arena."""
+
+import socket
+import sys
+
+from model_store.runtime.messages import to_fork_server
+
+_MAX_COMMAND_BYTES = 4096
+
+
+def main() -> None:
+    """Wait on the control socket whose descriptor is the first argument; end when the gateway has gone."""
+    from model_store.engines.paddle import preload
+    from model_store.runtime.worker import serve
+
+    preload()
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        body, descriptors, _, _ = socket.recv_fds(control, _MAX_COMMAND_BYTES, 2)
+    if body:
+        sock_fd, arena_fd = descriptors
+        serve(sock_fd, arena_fd, to_fork_server.decode(body).heartbeat_s)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""One process, one predictor.
+
+Three threads share the process: the main one computes; one reads the socket, so that a cancel or the end of the
+gateway is seen while a batch computes; one sends heartbeats. When the gateway's side of the socket closes, for
+whatever reason, the process ends at once: nobody is left to want its answers.
+"""
+
+import gc
+import mmap
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import structlog
+
+from model_store.errors import LoadFailed, PredictFailed, VoxgateError
+from model_store.predictors.load import load
+from model_store.predictors.predictor import Predictor
+from model_store.runtime import blocking
+from model_store.runtime.memory import private_bytes
+from model_store.runtime.messages import (
+    BYTES_PER_SAMPLE,
+    Cancel,
+    Drain,
+    Failure,
+    FromWorker,
+    Heartbeat,
+    Infer,
+    Item,
+    Load,
+    Loaded,
+    LoadRefused,
+    Result,
+    ToWorker,
+    frame,
+    to_worker,
+)
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """The worker's side of one socket and one arena; `run` returns when it was drained."""
+
+    def __init__(self, sock: socket.socket, arena: mmap.mmap, heartbeat_s: float) -> None:
+        self._sock = sock
+        self._arena = arena
+        self._heartbeat_s = heartbeat_s
+        self._inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._sending = threading.Lock()
+        self._drained = threading.Event()
+        self._busy_since: float | None = None
+        self._peak_bytes = 0
+        self._predictor: Predictor | None = None
+
+    def run(self) -> None:
+        """Serve until drained."""
+        for target in (self._read, self._beat):
+            threading.Thread(target=target, daemon=True, name=target.__name__).start()
+        while not self._drained.is_set():
+            message = self._inbox.get()
+            self._busy_since = time.monotonic()
+            self._handle(message)
+            self._busy_since = None
+
+    def _handle(self, message: ToWorker) -> None:
+        match message:
+            case Load():
+                self._load(message)
+            case Infer():
+                self._infer(message.items)
+            case Drain():
+                self._drained.set()
+
+    def _load(self, message: Load) -> None:
+        began_s = time.perf_counter()
+        try:
+            self._predictor = load(
+                Path(message.version_dir),
+                Path(message.graph_dir),
+                precision=message.precision,
+                threads=message.threads,
+                device=message.device,
+            )
+            loaded_s = time.perf_counter()
+            self._predictor.warm_up()
+        except Exception as exc:
+            error = exc if isinstance(exc, VoxgateError) else LoadFailed(f"The predictor cannot be made: {exc!r}.")
+            self._send(LoadRefused(Failure.of(error)))
+            self._drained.set()
+            return
+        gc.collect()
+        self._send_heartbeat()
+        self._send(Loaded({"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}))
+
+    def _infer(self, items: tuple[Item, ...]) -> None:
+        wanted = [item for item in items if item.id not in self._cancelled and not _is_late(item)]
+        for item in items:
+            if item not in wanted:
+                self._send(Result(item.id))
+        if wanted:
+            self._answer(wanted)
+        self._cancelled.difference_update(item.id for item in items)
+
+    def _answer(self, items: list[Item]) -> None:
+        try:
+            if self._predictor is None:
+                raise PredictFailed("The worker was asked before its predictor was loaded.")
+            prediction = self._predictor.predict([self._pcm(item) for item in items], [item.options for item in items])
+        except Exception as exc:
+            error = exc if isinstance(exc, VoxgateError) else PredictFailed(f"The predictor failed: {exc!r}.")
+            for item in items:
+                self._send(Result(item.id, failure=Failure.of(error)))
+            return
+        for item, outcome in zip(items, prediction.outcomes, strict=True):
+            self._send(Result(item.id, outcome=outcome, stages_s=prediction.stages_s))
+
+    def _pcm(self, item: Item) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        # A copy: the gateway may write the next batch into the arena while a view of this one is still about.
+        return np.frombuffer(self._arena, np.float32, item.n_samples, item.offset * BYTES_PER_SAMPLE).copy()
+
+    def _read(self) -> None:
+        while (body := blocking.receive(self._sock)) is not None:
+            message = to_worker.decode(body)
+            if isinstance(message, Cancel):
+                self._cancelled.update(message.items)
+            else:
+                self._inbox.put(message)
+        os._exit(0)
+
+    def _beat(self) -> None:
+        while not self._drained.wait(self._heartbeat_s if self._predictor else min(0.1, self._heartbeat_s)):
+            self._send_heartbeat()
+
+    def _send_heartbeat(self) -> None:
+        now_bytes = private_bytes(os.getpid())
+        self._peak_bytes = max(self._peak_bytes, now_bytes)
+        since = self._busy_since
+        self._send(Heartbeat(now_bytes, self._peak_bytes, time.monotonic() - since if since is not None else 0.0))
+
+    def _send(self, message: FromWorker) -> None:
+        with self._sending:
+            try:
+                self._sock.sendall(frame(message))
+            except OSError:
+                os._exit(0)
+
+
+def _is_late(item: Item) -> bool:
+    return item.deadline_s is not None and time.monotonic() > item.deadline_s
+
+
+def serve(sock_fd: int, arena_fd: int, heartbeat_s: float) -> NoReturn:
+    """Be a worker on these descriptors until drained, then end the process without running the parent's exit hooks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gateway's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    arena = mmap.mmap(arena_fd, 0)
+    os.close(arena_fd)
+    Worker(socket.socket(fileno=sock_fd), arena, heartbeat_s).run()
+    os._exit(0)

@@ -1,0 +1,67 @@
+"""What devices there are; the driver's library is stood in for, as no machine of the tests has a GPU."""
+
+from types import SimpleNamespace
+
+import psutil
+import pynvml
+import pytest
+
+from model_store.residency.devices import Device, discover, gpu_process_bytes
+from model_store.residency.settings import ResidencySettings
+
+GIB = 2**30
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {0: 10 * GIB, 1: GIB // 4}
+    processes = [SimpleNamespace(pid=7, usedGpuMemory=3 * GIB), SimpleNamespace(pid=8, usedGpuMemory=None)]
+    for name, stand_in in {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetCount": lambda: 2,
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(free=free[handle]),
+        "nvmlDeviceGetName": lambda handle: f"GPU {handle}",
+        "nvmlDeviceGetComputeRunningProcesses": lambda handle: processes if handle == 0 else [],
+    }.items():
+        monkeypatch.setattr(pynvml, name, stand_in)
+
+
+@pytest.fixture
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_discover_without_a_driver_finds_the_cpu_with_half_of_what_is_available() -> None:
+    (cpu,) = discover(ResidencySettings())
+    assert cpu.kind == "cpu"
+    assert 0 < cpu.budget_bytes <= psutil.virtual_memory().total / 2
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_discover_budget_that_was_set_is_taken() -> None:
+    assert discover(ResidencySettings(cpu_budget_bytes=GIB))[0].budget_bytes == GIB
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_discover_gpus_come_first_and_keep_their_headroom() -> None:
+    first, second, cpu = discover(ResidencySettings(gpu_headroom_bytes=GIB))
+    assert first == Device("gpu:0", "gpu", "GPU 0", 9 * GIB)
+    assert second.budget_bytes == 0
+    assert cpu.kind == "cpu"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_discover_gpus_that_are_not_wanted_are_left_alone() -> None:
+    assert [device.id for device in discover(ResidencySettings(use_gpu=False))] == ["cpu"]
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpu_process_bytes_are_those_of_the_process_alone() -> None:
+    device = Device("gpu:0", "gpu", "GPU 0", GIB)
+    assert (gpu_process_bytes(device, 7), gpu_process_bytes(device, 8), gpu_process_bytes(device, 9)) == (3 * GIB, 0, 0)
