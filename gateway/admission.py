@@ -1,0 +1,58 @@
+"""Who is inside, and whether anybody may still come in: how the gateway stops without losing a request."""
+
+import asyncio
+import contextlib
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from model_store.errors import ShuttingDown
+
+_GUARDED = "/v1/"
+
+
+class Admission:
+    """Counts the requests of the doors from their first byte to their last; after `close` it lets nobody in."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        self.is_open = True
+
+    @property
+    def inside(self) -> int:
+        """Requests that were let in and have not been answered whole."""
+        return self._inside
+
+    def check(self) -> None:
+        """Raises ShuttingDown once closed."""
+        if not self.is_open:
+            raise ShuttingDown("This gateway is shutting down; another one may take this request.", retry_after_s=5.0)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self.is_open = False
+
+    async def emptied(self, timeout_s: float) -> bool:
+        """Wait until everybody has left; False when somebody was still inside at the end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+        return self._inside == 0
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app`, counted."""
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            if not (self.is_open and scope["path"].startswith(_GUARDED)):
+                await app(scope, receive, send)
+                return
+            self._inside += 1
+            self._is_empty.clear()
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._inside -= 1
+                if not self._inside:
+                    self._is_empty.set()
+
+        return counted

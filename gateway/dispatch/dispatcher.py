@@ -1,0 +1,126 @@
+"""From segments to workers: one queue per version, a lease per batch, one more try when a worker dies."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.dispatch.queues import Done, Job, VersionQueue
+from gateway.dispatch.settings import DispatchSettings
+from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, VoxgateError, WorkerLost
+from model_store.predictors.hypotheses import Options
+from model_store.residency.manager import Lease, ResidencyManager
+from model_store.runtime.messages import Result
+from model_store.runtime.seam import Pcm, Utterance, WorkerDied
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class _Lane:
+    """A version's queue and the task that empties it; no task while the queue is empty."""
+
+    queue: VersionQueue
+    pump: asyncio.Task[None] | None = None
+    is_waiting: bool = False
+
+
+class Dispatcher:
+    """Takes utterances for versions, answers with what their predictors made of them."""
+
+    def __init__(self, residency: ResidencyManager, settings: DispatchSettings) -> None:
+        self._residency = residency
+        self._settings = settings
+        self._lanes: dict[str, _Lane] = {}
+
+    async def submit(
+        self, version: str, pcm: Pcm, options: Options, *, tenant: str | None = None, deadline_s: float | None = None
+    ) -> Done:
+        """What `version` makes of `pcm`. Cancelling takes the work out of the queue.
+
+        Raises QueueFull, DeadlineExceeded, WorkerLost, PredictFailed, and what a lease may raise.
+        """
+        lane = self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
+        if lane.queue.is_full:
+            raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.queue.drain_s)
+        job = Job(Utterance(pcm, options, deadline_s), tenant, asyncio.get_running_loop().create_future())
+        lane.queue.put(job)
+        if lane.pump is None:
+            lane.pump = asyncio.create_task(self._pump(version, lane), name=f"pump-{version[:12]}")
+        try:
+            return await job.answer
+        except asyncio.CancelledError:
+            lane.queue.remove(job)
+            if lane.is_waiting and not lane.queue and lane.pump:
+                lane.pump.cancel()  # nobody wants the lease that it waits for
+            raise
+
+    async def _pump(self, version: str, lane: _Lane) -> None:
+        try:
+            while lane.queue:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._serve_batch(version, lane)
+        finally:
+            lane.pump = None
+
+    async def _serve_batch(self, version: str, lane: _Lane) -> None:
+        lane.is_waiting = True
+        try:
+            async with self._residency.lease(version, lane.queue.demand()) as lease:
+                lane.is_waiting = False
+                if batch := lane.queue.take_batch():
+                    await self._run(lease, batch, lane.queue)
+        except VoxgateError as error:  # no lease for anybody
+            self._fail_all(lane, error)
+        except Exception as exc:  # a fault of ours; without this the jobs would wait for ever
+            log.exception("dispatch.broke", version=version[:12])
+            self._fail_all(lane, PredictFailed(f"Dispatch broke over this request: {type(exc).__name__}."))
+        finally:
+            lane.is_waiting = False
+
+    @staticmethod
+    def _fail_all(lane: _Lane, error: VoxgateError) -> None:
+        for job in lane.queue.take_all():
+            _fail(job, error)
+
+    async def _run(self, lease: Lease, batch: list[Job], queue: VersionQueue) -> None:
+        began_s = time.monotonic()
+        try:
+            results = await lease.worker.infer([job.utterance for job in batch])
+        except WorkerDied as died:
+            self._try_again(batch, queue, died)
+            return
+        except VoxgateError as error:
+            for job in batch:
+                _fail(job, error)
+            return
+        queue.served(len(batch), time.monotonic() - began_s)
+        for job, result in zip(batch, results, strict=True):
+            _settle(job, result, began_s, lease.is_cold)
+
+    def _try_again(self, batch: list[Job], queue: VersionQueue, died: WorkerDied) -> None:
+        """Once, and alone: so that one poisonous input cannot take its neighbours down twice."""
+        log.warning("dispatch.worker_died", batch=len(batch), reason=str(died))
+        for job in batch:
+            if job.is_alone:
+                _fail(job, WorkerLost(f"Two workers died over this request: {died}. Do not send it again unchanged."))
+        queue.put_back([job for job in batch if not job.answer.done()])
+
+
+def _settle(job: Job, result: Result, began_s: float, is_cold: bool) -> None:
+    if job.answer.done():
+        return
+    if result.failure is not None:
+        job.answer.set_exception(result.failure.error())
+    elif result.outcome is None:
+        job.answer.set_exception(DeadlineExceeded("The time for this request was up before its turn came."))
+    else:
+        waited = {"load" if is_cold else "queue": began_s - job.queued_s}
+        job.answer.set_result(Done(result.outcome, waited | result.stages_s, is_cold))
+
+
+def _fail(job: Job, error: VoxgateError) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(error)

@@ -1,0 +1,50 @@
+"""What the gateway counts, in Prometheus' default registry; labels take few values, never a file or a text."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.transcript import Transcript
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+REQUESTS = Counter(
+    "voxgate_requests_total",
+    "Requests that were answered, by route template, HTTP status and error code (ok where there is none).",
+    ["route", "status", "code"],
+)
+REQUEST_SECONDS = Histogram(
+    "voxgate_request_seconds",
+    "Seconds from the first byte of a request to the last of its answer, uploads and streams included.",
+    ["route"],
+    buckets=_SECONDS,
+)
+REQUESTS_IN_FLIGHT = Gauge("voxgate_requests_in_flight", "Requests that are being answered now.")
+ERRORS = Counter("voxgate_errors_total", "Errors that callers saw, by code of the error tree.", ["code"])
+STAGE_SECONDS = Histogram(
+    "voxgate_stage_seconds", "Seconds that one transcription spent in a stage.", ["stage"], buckets=_SECONDS
+)
+AUDIO_SECONDS = Counter("voxgate_audio_seconds_total", "Seconds of audio transcribed, by language.", ["language"])
+TRANSCRIPTS = Counter(
+    "voxgate_transcripts_total",
+    "Finished transcriptions, by model and whether a model had to be loaded (cold) or not (warm).",
+    ["model", "temperature"],
+)
+UPLOAD_BYTES = Histogram(
+    "voxgate_upload_bytes", "Bytes of audio per accepted upload.", buckets=[4**exponent for exponent in range(6, 17)]
+)
+
+
+def transcribed(transcript: Transcript) -> None:
+    """Count a finished transcription; each channel's seconds under the language that was spoken on it."""
+    for stage, milliseconds in transcript.stages_ms.items():
+        STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+    for decision in transcript.decisions:
+        AUDIO_SECONDS.labels(decision.language).inc(transcript.duration_s)
+        TRANSCRIPTS.labels(decision.model, "cold" if transcript.is_cold else "warm").inc()
+
+
+def answered(route: str, status: int, code: str | None, seconds: float) -> None:
+    """Count a request that has its answer; `code` is the error's, also of one in the middle of a stream."""
+    REQUESTS.labels(route, str(status), code or "ok").inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+    if code:
+        ERRORS.labels(code).inc()

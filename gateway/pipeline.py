@@ -1,0 +1,216 @@
+"""One recognition, top to bottom: plan, decode, hear the language, recognise segment by segment, put together."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, BinaryIO
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from gateway.audio import SAMPLE_RATE_HZ, AudioSettings, Recording, Segment, open_recording
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.queues import Done
+from gateway.routing.router import Router, Undecided
+from gateway.transcript import Ask, Decision, ServedModel, SpokenSegment, Transcript, joined
+from model_store.errors import DeadlineExceeded, NoSpeech
+from model_store.predictors.hypotheses import AsrOptions, Identification, LidOptions, Recognition, Word
+from model_store.runtime.seam import Pcm
+
+
+class PipelineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one recording is worked through."""
+
+    beam_size: Annotated[int, Meta(ge=1, le=64, description="Hypotheses that the search keeps; 1 is greedy.")] = 8
+    segments_in_flight: Annotated[
+        int, Meta(ge=1, description="Segments of one recording that may wait or compute at the same time.")
+    ] = 16
+
+
+@dataclass
+class _Run:
+    """What one request has gathered so far."""
+
+    ask: Ask
+    began_s: float = field(default_factory=time.monotonic)
+    duration_s: float = 0.0
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    spoken: list[SpokenSegment] = field(default_factory=list)
+    stages_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    is_cold: bool = False
+
+    @property
+    def deadline_s(self) -> float | None:
+        """On CLOCK_MONOTONIC, which is the event loop's clock too."""
+        return None if self.ask.timeout_s is None else self.began_s + self.ask.timeout_s
+
+    def note(self, done: Done) -> None:
+        """Add the stages of one job: over segments they sum up, so that together they may exceed the total."""
+        self.is_cold |= done.is_cold
+        for stage, seconds in done.stages_s.items():
+            self.stages_s[stage] += seconds
+
+    def transcript(self) -> Transcript:
+        """The answer as it stands."""
+        stages = self.stages_s | {"total": time.monotonic() - self.began_s}
+        return Transcript(
+            text=joined(segment.text for segment in self.spoken),
+            duration_s=self.duration_s,
+            segments=tuple(self.spoken),
+            decisions=tuple(decision for _, decision in sorted(self.decisions.items())),
+            stages_ms={stage: round(seconds * 1000, 2) for stage, seconds in stages.items()},
+            is_cold=self.is_cold,
+        )
+
+
+class Pipeline:
+    """From the bytes of a recording to its transcript."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, router: Callable[[], Router], audio: AudioSettings, settings: PipelineSettings
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._router = router
+        self._audio = audio
+        self._settings = settings
+
+    def models(self) -> list[ServedModel]:
+        """The models that callers may ask for."""
+        return [
+            ServedModel(
+                name=model.name,
+                kind=model.kind,
+                language=model.language,
+                domain=model.domain,
+                version=model.stable,
+                created_at=model.created_at,
+            )
+            for model in self._router().models
+            if model.stable is not None
+        ]
+
+    async def transcribe(self, source: BinaryIO, ask: Ask) -> Transcript:
+        """The whole transcript; raises what `stream` raises."""
+        async with contextlib.aclosing(self.stream(source, ask)) as parts:
+            async for part in parts:
+                if isinstance(part, Transcript):
+                    return part
+        raise AssertionError("a stream ends with its transcript")
+
+    async def stream(self, source: BinaryIO, ask: Ask) -> AsyncGenerator[SpokenSegment | Transcript]:
+        """The segments as they are finished, in order, then the transcript.
+
+        Raises the leaves of RequestError, CapacityError and InternalError, and DeadlineExceeded with the transcript so
+        far. What the caller said is checked before the audio is decoded, and the audio before a model is loaded.
+        """
+        run = _Run(ask)
+        try:
+            router = self._router()
+            plan = router.plan(ask)
+            async with asyncio.timeout_at(run.deadline_s):
+                with _timed(run, "decode"):
+                    recording = await open_recording(source, self._audio, channels=ask.channels)
+            with recording:
+                run.duration_s = recording.duration_s
+                async with asyncio.timeout_at(run.deadline_s):
+                    await self._decide(router, plan, recording, run)
+                async with contextlib.aclosing(self._recognise(recording, run)) as spoken:
+                    async for segment in spoken:
+                        run.spoken.append(segment)
+                        yield segment
+        except (TimeoutError, DeadlineExceeded) as exc:
+            message = f"The time for this request ({ask.timeout_s:g} s) is up." if ask.timeout_s else str(exc)
+            raise DeadlineExceeded(message, partial=run.transcript()) from exc
+        yield run.transcript()
+
+    async def _decide(self, router: Router, plan: Decision | Undecided, recording: Recording, run: _Run) -> None:
+        """A decision per channel; raises NoSpeech when none of them speaks."""
+        silent: NoSpeech | None = None
+        for channel in sorted({segment.channel for segment in recording.segments}):
+            try:
+                run.decisions[channel] = await self._decision(router, plan, recording, channel, run)
+            except NoSpeech as exc:
+                silent = exc
+        if not run.decisions and silent is not None:
+            raise NoSpeech(silent.message, duration_s=recording.duration_s) from silent
+
+    async def _decision(
+        self, router: Router, plan: Decision | Undecided, recording: Recording, channel: int, run: _Run
+    ) -> Decision:
+        if isinstance(plan, Decision):
+            return plan
+        evidence = await asyncio.to_thread(_evidence, recording, channel, router.settings.evidence_s)
+        with _timed(run, "language"):
+            done = await self._dispatcher.submit(plan.classifier, evidence, LidOptions(), deadline_s=run.deadline_s)
+        run.is_cold |= done.is_cold
+        assert isinstance(done.outcome, Identification)  # noqa: S101  (what a classifier answers)
+        return router.settle(plan, done.outcome.posteriors)
+
+    async def _recognise(self, recording: Recording, run: _Run) -> AsyncGenerator[SpokenSegment]:
+        """The segments in order, some ahead of the one that is waited for."""
+        ahead: deque[asyncio.Task[SpokenSegment]] = deque()
+        try:
+            for segment in recording.segments:
+                if segment.channel in run.decisions:
+                    ahead.append(asyncio.create_task(self._segment(recording, segment, run)))
+                if len(ahead) >= self._settings.segments_in_flight:
+                    yield await self._next(ahead, run)
+            while ahead:
+                yield await self._next(ahead, run)
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    @staticmethod
+    async def _next(ahead: "deque[asyncio.Task[SpokenSegment]]", run: _Run) -> SpokenSegment:
+        async with asyncio.timeout_at(run.deadline_s):
+            segment = await asyncio.shield(ahead[0])
+        ahead.popleft()
+        return segment
+
+    async def _segment(self, recording: Recording, segment: Segment, run: _Run) -> SpokenSegment:
+        decision = run.decisions[segment.channel]
+        pcm = await asyncio.to_thread(recording.read, segment)
+        options = AsrOptions(beam_size=self._settings.beam_size)
+        done = await self._dispatcher.submit(decision.version, pcm, options, deadline_s=run.deadline_s)
+        run.note(done)
+        assert isinstance(done.outcome, Recognition)  # noqa: S101  (what a recogniser answers)
+        return _spoken(segment, decision, done.outcome)
+
+
+def _spoken(segment: Segment, decision: Decision, outcome: Recognition) -> SpokenSegment:
+    best = outcome.hypotheses[0]
+    words = (Word(w.text, segment.start_s + w.start_s, segment.start_s + w.end_s, w.confidence) for w in best.words)
+    return SpokenSegment(
+        index=segment.index,
+        channel=segment.channel,
+        start_s=segment.start_s,
+        end_s=segment.end_s,
+        text=best.text,
+        score=best.score,
+        confidence=best.confidence,
+        words=tuple(words),
+        decision=decision,
+    )
+
+
+def _evidence(recording: Recording, channel: int, wanted_s: float) -> Pcm:
+    """The first `wanted_s` of a channel's speech, the pauses between its segments left out."""
+    parts: list[Pcm] = []
+    missing = int(wanted_s * SAMPLE_RATE_HZ)
+    for segment in recording.segments:
+        if segment.channel == channel and missing > 0:
+            parts.append(recording.read(segment)[:missing])
+            missing -= len(parts[-1])
+    return np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def _timed(run: _Run, stage: str) -> Iterator[None]:
+    began_s = time.monotonic()
+    yield
+    run.stages_s[stage] += time.monotonic() - began_s

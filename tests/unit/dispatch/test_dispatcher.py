@@ -1,0 +1,162 @@
+"""The dispatcher over scripted workers: what happens when they answer, refuse, die or are nowhere to be had."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import numpy as np
+import pytest
+
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.settings import DispatchSettings
+from model_store.errors import DeadlineExceeded, LoadFailed, PredictFailed, QueueFull, WorkerLost
+from model_store.predictors.hypotheses import AsrOptions, Identification
+from model_store.residency.manager import Lease
+from model_store.residency.policy import Demand
+from model_store.runtime.messages import Failure, Result
+from model_store.runtime.seam import Utterance, WorkerDied
+
+Answer = Callable[[Sequence[Utterance]], list[Result]]
+
+
+def answered(batch: Sequence[Utterance]) -> list[Result]:
+    return [Result(i, outcome=Identification({"zh": float(u.pcm[0])})) for i, u in enumerate(batch)]
+
+
+def dies(_: Sequence[Utterance]) -> list[Result]:
+    raise WorkerDied("killed by a test")
+
+
+class ScriptedWorker:
+    """Answers batches by its script, then well."""
+
+    def __init__(self, *script: Answer) -> None:
+        self.script = list(script)
+        self.batches: list[int] = []
+
+    async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
+        self.batches.append(len(batch))
+        await asyncio.sleep(0)
+        return (self.script.pop(0) if self.script else answered)(batch)
+
+
+class Residency:
+    """Leases on one worker, given when the gate is open; counts who holds one."""
+
+    def __init__(self, worker: ScriptedWorker, refusal: Exception | None = None) -> None:
+        self.worker = worker
+        self.refusal = refusal
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.held = 0
+        self.is_wanted = asyncio.Event()
+        self.is_given_up = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:
+        self.is_wanted.set()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.is_given_up.set()
+            raise
+        if self.refusal:
+            raise self.refusal
+        self.held += 1
+        try:
+            yield Lease(self.worker, version, is_cold=False)  # type: ignore[arg-type]
+        finally:
+            self.held -= 1
+
+
+def dispatcher(residency: Residency, **settings: int) -> Dispatcher:
+    return Dispatcher(residency, DispatchSettings(**settings))  # type: ignore[arg-type]
+
+
+def pcm(value: float = 0.0) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+    return np.full(1600, value, np.float32)
+
+
+async def test_submit_jobs_that_wait_together_travel_together_and_each_gets_its_own_answer() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it = dispatcher(residency)
+    asking = [asyncio.create_task(it.submit("v", pcm(i), AsrOptions())) for i in range(5)]
+    await residency.is_wanted.wait()
+    residency.gate.set()
+    done = await asyncio.gather(*asking)
+    assert [answer.outcome.posteriors["zh"] for answer in done] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
+    assert residency.worker.batches == [5]
+    assert residency.held == 0
+
+
+async def test_submit_worker_dies_once_each_is_tried_again_alone() -> None:
+    residency = Residency(ScriptedWorker(dies))
+    it = dispatcher(residency)
+    done = await asyncio.gather(*(it.submit("v", pcm(i), AsrOptions()) for i in range(3)))
+    assert len(done) == 3
+    assert residency.worker.batches == [3, 1, 1, 1]
+
+
+async def test_submit_worker_dies_twice_fails_that_request_alone() -> None:
+    residency = Residency(ScriptedWorker(dies, dies))
+    it = dispatcher(residency)
+    results = await asyncio.gather(*(it.submit("v", pcm(i), AsrOptions()) for i in range(3)), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["WorkerLost", "Done", "Done"]
+    assert isinstance(results[0], WorkerLost)
+
+
+async def test_submit_lease_refused_fails_all_that_wait() -> None:
+    it = dispatcher(Residency(ScriptedWorker(), LoadFailed("broken")))
+    results = await asyncio.gather(*(it.submit("v", pcm(), AsrOptions()) for _ in range(3)), return_exceptions=True)
+    assert [str(result) for result in results] == ["broken"] * 3
+
+
+async def test_submit_fault_of_ours_leaves_nobody_waiting() -> None:
+    it = dispatcher(Residency(ScriptedWorker(), RuntimeError("a bug")))
+    with pytest.raises(PredictFailed):
+        await it.submit("v", pcm(), AsrOptions())
+
+
+async def test_submit_predictor_fails_one_item_the_others_are_answered() -> None:
+    def half(batch: Sequence[Utterance]) -> list[Result]:
+        return [Result(0, failure=Failure("predict_failed", "bad input")), *answered(batch)[1:]]
+
+    it = dispatcher(Residency(ScriptedWorker(half)))
+    results = await asyncio.gather(*(it.submit("v", pcm(), AsrOptions()) for _ in range(2)), return_exceptions=True)
+    assert isinstance(results[0], PredictFailed)
+    assert not isinstance(results[1], BaseException)
+
+
+async def test_submit_item_that_came_too_late_exceeds_its_deadline() -> None:
+    it = dispatcher(Residency(ScriptedWorker(lambda batch: [Result(0)])))
+    with pytest.raises(DeadlineExceeded):
+        await it.submit("v", pcm(), AsrOptions(), deadline_s=0.0)
+
+
+async def test_submit_beyond_the_queue_is_refused_with_a_time_to_come_back() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it = dispatcher(residency, max_queue=1)
+    first = asyncio.create_task(it.submit("v", pcm(), AsrOptions()))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull) as refused:
+        await it.submit("v", pcm(), AsrOptions())
+    assert refused.value.retry_after_s >= 1.0
+    residency.gate.set()
+    await first
+
+
+async def test_submit_all_callers_gone_gives_up_the_wait_for_a_lease() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it = dispatcher(residency)
+    asking = [asyncio.create_task(it.submit("v", pcm(), AsrOptions())) for _ in range(3)]
+    await residency.is_wanted.wait()
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    await residency.is_given_up.wait()
+    assert residency.worker.batches == []
+    residency.gate.set()
+    assert await it.submit("v", pcm(), AsrOptions())  # and the lane still serves
