@@ -1,6 +1,6 @@
 # Voxgate: what there is to run. `make help` lists the targets. Each sets up what it needs, and is quick the second time.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamps
@@ -14,7 +14,7 @@ help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)/demo ## Start a gateway on a free port, send it the bundled samples, print what it heard
-	@$(BIN)/python -m gateway.demo
+	@VOXGATE_SERVER_DATA_DIR=$(CURDIR)/.voxgate/demo $(BIN)/python -m gateway.demo
 
 run: $(STAMP)/demo ## Serve on 127.0.0.1:8080
 	@$(BIN)/voxgate serve
@@ -38,7 +38,7 @@ bench: $(STAMP)/dev ## Measure; prints a section for tests/bench/RESULTS.md
 	@$(BIN)/python -m tests.bench
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .voxgate .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
