@@ -32,6 +32,7 @@ class Gateway:
         self.settings = settings
         self.admission = Admission()
         self.residency: ResidencyManager | None = None
+        self._dispatcher: Dispatcher | None = None
         self._pipeline: Pipeline | None = None
 
     @contextlib.asynccontextmanager
@@ -53,6 +54,11 @@ class Gateway:
         if self._pipeline is None:
             raise ModelUnavailable("The gateway is still starting.", retry_after_s=2.0)
         return self._pipeline
+
+    def give_up(self) -> None:
+        """Answer those who are still inside with ShuttingDown: the time that they had to finish is up."""
+        if self._dispatcher is not None:
+            self._dispatcher.close()
 
     def not_ready(self) -> list[str]:
         """Why it is not ready; empty when it is."""
@@ -88,8 +94,9 @@ class Gateway:
 
     def _joined(self, snapshot: Snapshot) -> Pipeline:
         assert self.residency is not None  # noqa: S101  (made by the caller)
+        self._dispatcher = Dispatcher(self.residency, self.settings.dispatch)
         return Pipeline(
-            Dispatcher(self.residency, self.settings.dispatch),
+            self._dispatcher,
             lambda: Router(snapshot.models, self.settings.routing),
             self.settings.audio,
             self.settings.pipeline,

@@ -118,7 +118,7 @@ app.add_typer(models_commands(_catalog, _store), name="models")
 
 async def _serve(settings: Settings) -> None:
     gateway = Gateway(settings)
-    server = Server(create_app(gateway), gateway.admission, settings.server)
+    server = Server(create_app(gateway), gateway.admission, settings.server, gateway.give_up)
     with listening(settings.server) as public:
         async with gateway.running():
             with listening_locally(settings.server.data_path) as local:

@@ -15,6 +15,7 @@ import httpx
 from gateway.app import Gateway, create_app
 from gateway.serving import Server, listening_locally, local_socket
 from gateway.settings import Settings
+from model_store.errors import ModelUnavailable
 from model_store.residency.owner import is_owned
 
 _BASE: Final = "http://voxgate.local"
@@ -37,7 +38,7 @@ async def gateway_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]
 async def _private_gateway(settings: Settings) -> AsyncIterator[None]:
     """A gateway that listens on the local socket alone."""
     gateway = Gateway(settings)
-    server = Server(create_app(gateway), gateway.admission, settings.server)
+    server = Server(create_app(gateway), gateway.admission, settings.server, gateway.give_up)
     async with gateway.running():
         with listening_locally(settings.server.data_path) as local:
             serving = asyncio.create_task(server.serve(sockets=[local]))
@@ -49,7 +50,22 @@ async def _private_gateway(settings: Settings) -> AsyncIterator[None]:
 
 
 async def transcribe(client: httpx.AsyncClient, file: Path, fields: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-    """The events of one streamed transcription, the last one `transcript.text.done`; raises what the gateway said."""
+    """The events of one streamed transcription, the last one `transcript.text.done`.
+
+    Raises Refused with what the gateway said, or when it ended meanwhile, and ModelUnavailable while it is starting.
+    """
+    try:
+        async for event in _events(client, file, fields):
+            yield event
+    except httpx.ConnectError as exc:
+        hint = "Try again in a moment; its first start brings the bundled models in."
+        raise ModelUnavailable(f"The gateway on this data directory does not answer yet. {hint}") from exc
+    except httpx.TransportError as exc:
+        told = "The gateway ended before the answer was whole."
+        raise Refused({"code": "interrupted", "message": told}) from exc
+
+
+async def _events(client: httpx.AsyncClient, file: Path, fields: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
     with file.open("rb") as audio:
         form = {**fields, "stream": "true", "timestamp_granularities[]": "word"}
         request = client.stream("POST", "/v1/audio/transcriptions", data=form, files={"file": (file.name, audio)})

@@ -1,8 +1,16 @@
-"""What the gateway counts, in Prometheus' default registry; labels take few values, never a file or a text."""
+"""What the gateway counts, in Prometheus' default registry; labels take few values, never a file or a text.
+
+`python -m gateway.metrics` prints the README's table.
+"""
+
+import sys
+from types import ModuleType
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 from gateway.transcript import Transcript
+from model_store.residency import metrics as residency
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
@@ -48,3 +56,28 @@ def answered(route: str, status: int, code: str | None, seconds: float) -> None:
     REQUEST_SECONDS.labels(route).observe(seconds)
     if code:
         ERRORS.labels(code).inc()
+
+
+def described(*modules: ModuleType) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """Name as it is exposed, kind, labels and help of every metric that these modules define."""
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+    return [_row(metric) for metric in found]
+
+
+def markdown() -> str:
+    """The README's table: the metrics of the gateway, and those of residency."""
+    lines = ["| Metric | Kind | Labels | What it is |", "|---|---|---|---|"]
+    for name, kind, labels, text in described(sys.modules[__name__], residency):
+        told = ", ".join(f"`{label}`" for label in labels)
+        lines.append(f"| `{name}` | {kind} | {told} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(metric: MetricWrapperBase) -> tuple[str, str, tuple[str, ...], str]:
+    (family,) = metric.describe()
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return name, family.type, tuple(metric._labelnames), family.documentation
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -56,6 +56,7 @@ def listening_locally(data_dir: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(os.fsencode(path))
         path.chmod(0o600)
+        bound.listen(_BACKLOG)
         try:
             yield bound
         finally:
@@ -66,10 +67,12 @@ class Server(uvicorn.Server):
     """uvicorn, told to stop in two steps: nobody new is let in, and when those inside have left, it ends.
 
     While it drains it goes on listening, so that newcomers hear ShuttingDown and not a closed port. A second signal
-    ends it at once.
+    ends it at once. Who is still inside when the time is up is answered by `give_up`.
     """
 
-    def __init__(self, app: ASGIApp, admission: Admission, settings: ServerSettings) -> None:
+    def __init__(
+        self, app: ASGIApp, admission: Admission, settings: ServerSettings, give_up: Callable[[], None]
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -82,6 +85,7 @@ class Server(uvicorn.Server):
         )
         self._admission = admission
         self._drain_timeout_s = settings.drain_timeout_s
+        self._give_up = give_up
         self._draining: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -99,4 +103,6 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         is_empty = await self._admission.emptied(self._drain_timeout_s)
         log.info("server.drained", is_empty=is_empty, inside=self._admission.inside)
+        if not is_empty:
+            self._give_up()
         self.should_exit = True

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.dispatch.queues import Done, Job, VersionQueue
 from gateway.dispatch.settings import DispatchSettings
-from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, VoxgateError, WorkerLost
+from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, ShuttingDown, VoxgateError, WorkerLost
 from model_store.predictors.hypotheses import Options
 from model_store.residency.manager import Lease, ResidencyManager
 from model_store.runtime.messages import Result
@@ -34,19 +34,24 @@ class Dispatcher:
         self._residency = residency
         self._settings = settings
         self._lanes: dict[str, _Lane] = {}
+        self._unanswered: set[Job] = set()
+        self._is_closed = False
 
     async def submit(
         self, version: str, pcm: Pcm, options: Options, *, tenant: str | None = None, deadline_s: float | None = None
     ) -> Done:
         """What `version` makes of `pcm`. Cancelling takes the work out of the queue.
 
-        Raises QueueFull, DeadlineExceeded, WorkerLost, PredictFailed, and what a lease may raise.
+        Raises QueueFull, DeadlineExceeded, WorkerLost, PredictFailed, ShuttingDown, and what a lease may raise.
         """
+        if self._is_closed:
+            raise _too_late()
         lane = self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
         if lane.queue.is_full:
             raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.queue.drain_s)
         job = Job(Utterance(pcm, options, deadline_s), tenant, asyncio.get_running_loop().create_future())
         lane.queue.put(job)
+        self._unanswered.add(job)
         if lane.pump is None:
             lane.pump = asyncio.create_task(self._pump(version, lane), name=f"pump-{version[:12]}")
         try:
@@ -56,6 +61,14 @@ class Dispatcher:
             if lane.is_waiting and not lane.queue and lane.pump:
                 lane.pump.cancel()  # nobody wants the lease that it waits for
             raise
+        finally:
+            self._unanswered.discard(job)
+
+    def close(self) -> None:
+        """Fail whoever still waits, and all who come: the time that they had to finish is up."""
+        self._is_closed = True
+        for job in self._unanswered:
+            _fail(job, _too_late())
 
     async def _pump(self, version: str, lane: _Lane) -> None:
         try:
@@ -119,6 +132,10 @@ def _settle(job: Job, result: Result, began_s: float, is_cold: bool) -> None:
     else:
         waited = {"load" if is_cold else "queue": began_s - job.queued_s}
         job.answer.set_result(Done(result.outcome, waited | result.stages_s, is_cold))
+
+
+def _too_late() -> ShuttingDown:
+    return ShuttingDown("This gateway shut down before the answer was whole; another one may take this request.")
 
 
 def _fail(job: Job, error: VoxgateError) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from model_store.artifacts.graphs import MODEL_FILE, PARAMS_FILE
 from model_store.engines.cpu import is_bf16_processor
+from model_store.engines.heap import Trimmer
 from model_store.errors import LoadFailed, PredictFailed
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,7 @@ class PaddleEngine:
         except Exception as exc:
             raise LoadFailed(f"Paddle cannot load the graph: {_first_line(exc)}") from exc
         self._outputs = dict(zip(outputs, self._predictor.get_output_names(), strict=True))
+        self._trimmer = Trimmer()
 
     def run(self, inputs: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
         """Run the graph; copies out only the outputs in `wanted`. Raises PredictFailed."""
@@ -57,9 +59,11 @@ class PaddleEngine:
                 handle.reshape(array.shape)
                 handle.copy_from_cpu(np.ascontiguousarray(array))
             self._predictor.run()
-            return {name: self._copy(name) for name in wanted}
+            outputs = {name: self._copy(name) for name in wanted}
         except Exception as exc:
             raise PredictFailed(f"Paddle cannot run the graph: {_first_line(exc)}") from exc
+        self._trimmer.after_run()
+        return outputs
 
     def _copy(self, name: str) -> Array:
         copied: Array = self._predictor.get_output_handle(self._outputs[name]).copy_to_cpu()

@@ -59,6 +59,9 @@ def _padded(items: tuple[int, ...], features: Sequence[FloatArray], n_frames: in
 
 
 def warm_up_features(n_mels: int) -> list[list[FloatArray]]:
-    """Batches of the shapes that matter: a short clip, and as much as one run ever takes, in clips of 30 s."""
-    long_clip = np.zeros((_LONG_CLIP_FRAMES, n_mels), np.float32)
-    return [[np.zeros((96, n_mels), np.float32)], [long_clip, long_clip]]
+    """Batches of the shapes that matter: the largest runs there are, in clips of several lengths, and a short clip.
+
+    Several, because what each leaves on the heap adds up.
+    """
+    lengths = [(_LONG_CLIP_FRAMES, 2), (_LONG_CLIP_FRAMES // 4, 8), (_LONG_CLIP_FRAMES, 1), (_BUCKET_FRAMES * 3, 1)]
+    return [[np.zeros((n_frames, n_mels), np.float32)] * n_clips for n_frames, n_clips in lengths]

@@ -1,45 +1,74 @@
 """What versions were measured to take, remembered in the catalogue; predicted until then."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import structlog
 
 from model_store.artifacts.manifest import Manifest
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.records import DeviceKind, Measurement
+from model_store.errors import VoxgateError
 from model_store.predictors.hypotheses import Precision
 from model_store.residency.policy import Size
 from model_store.residency.sizing import predicted
 
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A way to load a version: what a measurement is kept under."""
+
+    manifest: Manifest
+    kind: DeviceKind
+    precision: Precision
+
+    @property
+    def key(self) -> tuple[str, DeviceKind, Precision]:
+        """As the catalogue keeps it."""
+        return self.manifest.digest, self.kind, self.precision
+
 
 class Measurements:
-    """Sizes by (version, device kind, precision); the catalogue is asked once for each."""
+    """Sizes by way of loading; the catalogue is asked once for each.
+
+    A size only grows: what traffic made of a worker, beyond its warm-up, is what the next one is charged at once.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._known: dict[tuple[str, DeviceKind, Precision], Size] = {}
+        self._known: dict[tuple[str, DeviceKind, Precision], Measurement] = {}
 
-    async def size(self, manifest: Manifest, kind: DeviceKind, precision: Precision) -> Size:
+    async def size(self, loading: Loading) -> Size:
         """The measured size, or else the predicted one."""
-        key = (manifest.digest, kind, precision)
-        if key not in self._known:
-            measured = await self._catalog.measurement(*key)
+        if loading.key not in self._known:
+            measured = await self._catalog.measurement(*loading.key)
             if measured is None:
-                return predicted(manifest, precision)
-            self._known[key] = Size(measured.steady_bytes, measured.peak_bytes)
-        return self._known[key]
+                return predicted(loading.manifest, loading.precision)
+            self._known[loading.key] = measured
+        known = self._known[loading.key]
+        return Size(known.steady_bytes, known.peak_bytes)
 
-    async def record(
-        self, manifest: Manifest, kind: DeviceKind, precision: Precision, size: Size, load_s: float
-    ) -> None:
-        """Remember what a version was measured to take."""
-        self._known[manifest.digest, kind, precision] = size
-        await self._catalog.record(
-            Measurement(
-                version=manifest.digest,
-                device_kind=kind,
-                precision=precision,
-                steady_bytes=size.steady_bytes,
-                peak_bytes=size.peak_bytes,
-                load_s=load_s,
-                measured_at=datetime.now(UTC),
-            )
+    def learn(self, loading: Loading, size: Size, load_s: float | None = None) -> Size:
+        """Take a measurement in, and say what the version is to be charged; without `load_s` the last one stands."""
+        old = self._known.get(loading.key)
+        version, kind, precision = loading.key
+        new = Measurement(
+            version=version,
+            device_kind=kind,
+            precision=precision,
+            steady_bytes=max(size.steady_bytes, old.steady_bytes if old else 0),
+            peak_bytes=max(size.peak_bytes, old.peak_bytes if old else 0),
+            load_s=load_s if load_s is not None else (old.load_s if old else 0.0),
+            measured_at=datetime.now(UTC),
         )
+        self._known[loading.key] = new
+        return Size(new.steady_bytes, new.peak_bytes)
+
+    async def save(self, loading: Loading) -> None:
+        """Keep what was learned; a catalogue that does not answer costs the next prediction, not this request."""
+        try:
+            await self._catalog.record(self._known[loading.key])
+        except VoxgateError as error:
+            log.warning("residency.measurement_lost", version=loading.key[0][:12], error=error.message)

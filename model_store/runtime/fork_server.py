@@ -12,6 +12,7 @@ import socket
 import sys
 
 from model_store.runtime.messages import Exited, Ready, Spawn, Spawned, encode, to_fork_server
+from model_store.runtime.parent import end_with_parent
 
 _MAX_COMMAND_BYTES = 4096
 
@@ -81,6 +82,7 @@ class ForkServer:
 
 def main() -> None:
     """Import what every worker needs, then serve the control socket whose descriptor is the first argument."""
+    end_with_parent()
     from model_store.engines.paddle import preload
     from model_store.runtime import worker  # noqa: F401  (compiles the search before the first fork)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from model_store.errors import CapacityError, LoadFailed
+from model_store.errors import LoadFailed, PredictFailed
 from model_store.runtime.memory import private_bytes
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
@@ -83,6 +83,8 @@ class LocalWorker:
 
     async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
         """See `seam.Worker.infer`."""
+        if self.exited.done():  # its arena is closed; a lease may have been granted before its end was handled
+            raise WorkerDied(self.exited.result())
         items = self._lay_out(batch)
         self._batch = _Batch(tuple(item.id for item in items))
         self._send(Infer(tuple(items)))
@@ -121,7 +123,8 @@ class LocalWorker:
         for utterance in batch:
             end = offset + len(utterance.pcm)
             if end * BYTES_PER_SAMPLE > len(self._arena):
-                raise CapacityError(f"A batch of more than {len(self._arena)} bytes of PCM does not fit the arena.")
+                told = f"A batch of more than {len(self._arena)} bytes of PCM does not fit the arena."
+                raise PredictFailed(f"{told} Raise `runtime.arena_bytes`.")
             self._arena[offset * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE] = utterance.pcm.tobytes()
             items.append(Item(next(self._ids), offset, len(utterance.pcm), utterance.options, utterance.deadline_s))
             offset = end

@@ -4,12 +4,14 @@ import socket
 import sys
 
 from model_store.runtime.messages import to_fork_server
+from model_store.runtime.parent import end_with_parent
 
 _MAX_COMMAND_BYTES = 4096
 
 
 def main() -> None:
     """Wait on the control socket whose descriptor is the first argument; end when the gateway has gone."""
+    end_with_parent()
     from model_store.engines.paddle import preload
     from model_store.runtime.worker import serve
 

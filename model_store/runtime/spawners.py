@@ -83,7 +83,7 @@ class ForkSpawner:
     async def start(self) -> None:
         """See `Spawner.start`."""
         async with self._starting:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or self._reader is None or self._reader.done():
                 self._launch()
             await asyncio.wait_for(self._readiness(), _READY_TIMEOUT_S)
 
@@ -148,7 +148,9 @@ class ForkSpawner:
             packet = encode(Spawn(spawn_id, self._settings.heartbeat_s))
             socket.send_fds(self._control, [packet], [sock_fd, arena_fd])
             return await answer
-        except BrokenPipeError as exc:
+        except ConnectionError as exc:
+            if self._reader:  # the next start sees the death as soon as the reader has
+                await asyncio.wait({self._reader})
             raise ConnectionError("the fork server has died") from exc
         finally:
             self._spawning.pop(spawn_id, None)

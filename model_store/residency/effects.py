@@ -1,0 +1,199 @@
+"""What the engine's decisions do to the world: workers started, loaded, measured and ended.
+
+Each outcome goes back to the engine as an event, through `report`; nothing here decides.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from model_store.artifacts.manifest import Manifest
+from model_store.artifacts.store import ArtifactStore
+from model_store.catalog.records import DeviceKind
+from model_store.engines.cpu import best_cpu_precision
+from model_store.errors import LoadFailed, VoxgateError
+from model_store.predictors.hypotheses import Precision
+from model_store.residency import metrics
+from model_store.residency.devices import Device, gpu_process_bytes
+from model_store.residency.measurements import Loading, Measurements
+from model_store.residency.policy import Event, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
+from model_store.residency.settings import ResidencySettings
+from model_store.runtime.messages import Load
+from model_store.runtime.seam import Runtime, Worker, WorkerDied
+from model_store.runtime.settings import RuntimeSettings
+
+log = structlog.get_logger()
+
+_SHORT = 12
+
+
+@dataclass(eq=False)
+class _Life:
+    """One resident from its start to the end of its process; `largest_bytes` is the most it was seen to take."""
+
+    device: Device
+    loading: Loading
+    worker: Worker | None = None
+    stopping: str | None = None
+    largest_bytes: int = 0
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The labels of its metrics and log lines."""
+        manifest = self.loading.manifest
+        return {"model": manifest.name, "version": manifest.digest[:_SHORT], "device": self.device.id}
+
+    @property
+    def taken_bytes(self) -> int:
+        """What the device gets back when it ends: on a GPU by the driver's figure, else its private bytes."""
+        if self.worker is None:
+            return 0
+        return (
+            self.worker.private_bytes()
+            if self.device.kind == "cpu"
+            else gpu_process_bytes(self.device, self.worker.pid)
+        )
+
+
+class Effects:
+    """The lives of all residents."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        store: ArtifactStore,
+        sizes: Measurements,
+        settings: ResidencySettings,
+        runtime_settings: RuntimeSettings,
+        report: Callable[[Event], None],
+    ) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._sizes = sizes
+        self._grace_s = settings.stop_grace_s
+        self._settings = runtime_settings
+        self._report = report
+        self._manifests: dict[str, Manifest] = {}
+        self._lives: dict[int, _Life] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, action: Start) -> None:
+        """Load a version on a device, in a worker of its own."""
+        life = _Life(action.device, self.loading(action.version, action.device.kind))
+        self._lives[action.resident] = life
+        self._run(self._live(action.resident, life))
+
+    def stop(self, action: Stop) -> None:
+        """End a resident's process."""
+        life = self._lives[action.resident]
+        log.info("residency.stop", **life.told, reason=action.reason)
+        life.stopping = action.reason
+        if life.worker is not None:
+            self._run(life.worker.stop(self._grace_s))
+
+    async def stop_all(self, reason: str) -> None:
+        """End every process, and wait until all have gone."""
+        for resident in list(self._lives):
+            self.stop(Stop(resident, reason))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def worker(self, resident: int) -> Worker | None:
+        """The worker of a resident that is loaded and alive."""
+        life = self._lives.get(resident)
+        return life.worker if life is not None else None
+
+    def ended(self, resident: int) -> None:
+        """Its process has ended. Told twice for a crash: by the lease that met it, and by the process' own end."""
+        life = self._lives.pop(resident, None)
+        if life is not None:
+            reason = life.stopping or "crash"
+            metrics.EVICTIONS.labels(**life.told, reason=reason).inc()
+            log.info("residency.gone", **life.told, reason=reason)
+            self._report(Gone(resident))
+
+    def measure(self) -> None:
+        """Report what every worker takes now."""
+        for resident, life in list(self._lives.items()):
+            if life.worker is not None and life.stopping is None:
+                life.largest_bytes = max(life.largest_bytes, life.taken_bytes)
+                self._report(Measured(resident, life.largest_bytes))
+
+    def measured_bytes(self, device: Device) -> int:
+        """What the workers on a device really take together."""
+        return sum(life.taken_bytes for life in self._lives.values() if life.device is device)
+
+    def loading(self, version: str, kind: DeviceKind) -> Loading:
+        """How a version is loaded on a kind of device; raises ArtifactCorrupt when it is not in the store."""
+        if version not in self._manifests:
+            self._manifests[version] = self._store.manifest(version)
+        return Loading(self._manifests[version], kind, self._precision(kind))
+
+    def _precision(self, kind: DeviceKind) -> Precision:
+        wanted = self._settings.precision
+        if wanted != "auto":
+            return wanted
+        return "fp16" if kind == "gpu" else best_cpu_precision()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _live(self, resident: int, life: _Life) -> None:
+        """From the start of a process to its end."""
+        try:
+            life.worker = await self._runtime.spawn()
+            if life.stopping is None:
+                await self._load(resident, life, life.worker)
+                await asyncio.shield(life.worker.exited)
+        except WorkerDied as died:
+            self._broke(resident, life, LoadFailed(f"The worker died while it loaded: {died}."))
+        except VoxgateError as error:
+            self._broke(resident, life, error)
+        except Exception as exc:  # a fault of ours; without this its waiters would have it started for ever
+            log.exception("residency.broke", **life.told)
+            self._broke(resident, life, LoadFailed(f"The load broke: {type(exc).__name__}."))
+        finally:
+            if life.worker is not None:
+                await life.worker.stop(self._grace_s)
+            await self._learn_growth(life)
+            self.ended(resident)
+
+    async def _load(self, resident: int, life: _Life, worker: Worker) -> None:
+        began_s = time.monotonic()
+        loaded = await worker.load(self._command(life))
+        load_s = time.monotonic() - began_s
+        life.largest_bytes = steady = life.taken_bytes
+        peak = max(steady, worker.peak_private_bytes if life.device.kind == "cpu" else 0)
+        size = self._sizes.learn(life.loading, Size(steady, peak), load_s)
+        metrics.LOADS.labels(**life.told, outcome="loaded").inc()
+        metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
+        log.info("residency.loaded", **life.told, load_s=round(load_s, 3), bytes=steady, **loaded.stages_s)
+        self._report(Loaded(resident, size.steady_bytes))
+        await self._sizes.save(life.loading)
+
+    def _command(self, life: _Life) -> Load:
+        version = life.loading.manifest.digest
+        return Load(
+            version_dir=str(self._store.version_dir(version)),
+            graph_dir=str(self._store.graph_dir(version)),
+            precision=life.loading.precision,
+            threads=self._settings.threads,
+            device=life.device.id,
+        )
+
+    def _broke(self, resident: int, life: _Life, error: VoxgateError) -> None:
+        log.warning("residency.load_failed", **life.told, error=error.message)
+        metrics.LOADS.labels(**life.told, outcome="failed").inc()
+        self._report(LoadBroke(resident, error))
+
+    async def _learn_growth(self, life: _Life) -> None:
+        """What traffic made of it beyond its warm-up."""
+        if life.largest_bytes:
+            self._sizes.learn(life.loading, Size(life.largest_bytes, life.largest_bytes))
+            await self._sizes.save(life.loading)
