@@ -76,7 +76,8 @@ class Router:
         language = primary(tag)
         if language not in self._languages:
             told = ", ".join(self._languages)
-            raise LanguageUnknown(f"No model speaks {tag!r}. There is: {told}.", param=param, available=told)
+            message = f"No model speaks {tag!r}. There is: {told}."
+            raise LanguageUnknown(message, param=param, available=list(self._languages))
         return language
 
     def _domains(self, languages: Sequence[str]) -> list[str]:
@@ -86,7 +87,8 @@ class Router:
         domains = self._domains(languages)
         if said and domain not in domains:
             spoken, told = ", ".join(languages), ", ".join(domains)
-            raise DomainUnknown(f"No model for {spoken} knows {domain!r}. There is: {told}.", param="domain")
+            message = f"No model for {spoken} knows {domain!r}. There is: {told}."
+            raise DomainUnknown(message, param="domain", available=domains)
 
     def _default(self, candidates: Sequence[str], domain: str) -> Decision:
         default = primary(self.settings.default_language) if self.settings.default_language else None
@@ -98,8 +100,9 @@ class Router:
     def _named(self, ask: Ask) -> Decision:
         model = next((model for model in self._serving("asr") if model.name == ask.model), None)
         if model is None:
-            told = ", ".join((AUTO, *(model.name for model in self._serving("asr"))))
-            raise ModelUnknown(f"There is no model {ask.model!r}. There is: {told}.", param="model", available=told)
+            names = [AUTO, *(model.name for model in self._serving("asr"))]
+            message = f"There is no model {ask.model!r}. There is: {', '.join(names)}."
+            raise ModelUnknown(message, param="model", available=names)
         said = {self._known(tag, "language") for tag in ((ask.language,) if ask.language else ask.languages)}
         if said and model.language not in said:
             raise LanguageUnknown(f"Model {model.name} speaks {model.language} alone.", param="language")
