@@ -38,8 +38,10 @@ def models_commands(open_catalog: OpenCatalog, open_store: OpenStore) -> typer.T
     def import_model(
         source: Annotated[Path, typer.Argument(help="Directory of a checkpoint in WeNet's layout.", exists=True)],
         name: Annotated[str, typer.Option(help="Name of the model, such as zh-finance.")],
-        language: Annotated[str, typer.Option(help="Language that it recognises: zh, yue, en, ...")],
-        domain: Annotated[str, typer.Option(help="Domain that it is for.")] = "general",
+        language: Annotated[
+            str | None, typer.Option(help="Language that it recognises: zh, yue, en, ...; none for a classifier.")
+        ] = None,
+        domain: Annotated[str, typer.Option(help="Domain that it is for; a classifier has none.")] = "general",
     ) -> None:
         """Import a checkpoint as a version, check it by running it, and let it take the model's traffic."""
         order = Order(source=str(source), name=name, language=language, domain=domain)

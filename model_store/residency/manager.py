@@ -61,13 +61,20 @@ class ResidencyManager:
         self._is_closed = False
 
     def start(self) -> None:
-        """Begin to start the runtime; whoever wants a lease meanwhile waits for it."""
-        self._starting = asyncio.create_task(self._start(), name="residency-start")
+        """Begin to start the runtime; whoever wants a lease meanwhile waits for it. Tried again when it fails."""
+        if not self._is_closed:
+            self._starting = asyncio.create_task(self._start(), name="residency-start")
+            self._starting.add_done_callback(self._start_again)
 
     @property
     def is_ready(self) -> bool:
         """Whether a load could begin at once."""
         return self._starting is not None and self._starting.done() and not self._starting.exception()
+
+    def _start_again(self, started: asyncio.Task[None]) -> None:
+        if not started.cancelled() and (error := started.exception()):
+            log.error("residency.start_failed", error=str(error))
+            asyncio.get_running_loop().call_later(self._settings.failure_backoff_s, self.start)
 
     @contextlib.asynccontextmanager
     async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import structlog
 
 from model_store.errors import LoadFailed, PredictFailed
-from model_store.runtime.memory import private_bytes
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
     HEADER,
@@ -63,6 +62,7 @@ class LocalWorker:
         self.pid = pid
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.peak_private_bytes = 0
+        self._private_bytes = 0
         self._reader, self._writer = streams
         self._arena = arena
         self._settings = settings
@@ -110,7 +110,7 @@ class LocalWorker:
 
     def private_bytes(self) -> int:
         """See `seam.Worker.private_bytes`."""
-        return 0 if self.exited.done() else private_bytes(self.pid)
+        return 0 if self.exited.done() else self._private_bytes
 
     @property
     def silent_s(self) -> float:
@@ -159,6 +159,7 @@ class LocalWorker:
         message = from_worker.decode(body)
         match message:
             case Heartbeat():
+                self._private_bytes = message.private_bytes
                 self.peak_private_bytes = max(self.peak_private_bytes, message.peak_private_bytes)
             case Result():
                 self._batch.add(message)

@@ -45,7 +45,10 @@ class Worker(Protocol):
         """End the process now."""
 
     def private_bytes(self) -> int:
-        """What its end would give back; 0 once it has ended."""
+        """What its end would give back, as it last told; 0 once it has ended.
+
+        It measures itself: for a large process the kernel needs milliseconds to count its pages.
+        """
 
     @property
     def peak_private_bytes(self) -> int:
