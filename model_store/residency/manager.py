@@ -11,6 +11,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
 from model_store.errors import LoadFailed, ShuttingDown
@@ -24,6 +26,7 @@ from model_store.residency.settings import ResidencySettings
 from model_store.runtime.seam import Runtime, Worker
 from model_store.runtime.settings import RuntimeSettings
 
+log = structlog.get_logger()
 _MEASURE_EVERY_S = 1.0
 
 
@@ -52,6 +55,7 @@ class ResidencyManager:
         self.engine = Engine(devices, settings.failure_backoff_s)
         self._runtime = runtime
         self._clock = clock
+        self._failure_backoff_s = settings.failure_backoff_s
         self._sizes = Measurements(catalog)
         self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._handle)
         self._numbers = itertools.count()
@@ -74,7 +78,7 @@ class ResidencyManager:
     def _start_again(self, started: asyncio.Task[None]) -> None:
         if not started.cancelled() and (error := started.exception()):
             log.error("residency.start_failed", error=str(error))
-            asyncio.get_running_loop().call_later(self._settings.failure_backoff_s, self.start)
+            asyncio.get_running_loop().call_later(self._failure_backoff_s, self.start)
 
     @contextlib.asynccontextmanager
     async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:

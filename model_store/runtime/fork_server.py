@@ -81,15 +81,16 @@ class ForkServer:
 
 
 def main() -> None:
-    """Import what every worker needs, then serve the control socket whose descriptor is the first argument."""
-    end_with_parent()
+    """Import what every worker needs, then serve. Arguments: the control socket's descriptor, the gateway's id."""
+    control, gateway = map(int, sys.argv[1:])
+    end_with_parent(gateway)
     from model_store.engines.paddle import preload
     from model_store.runtime import worker  # noqa: F401  (compiles the search before the first fork)
 
     preload()
     gc.collect()
     gc.freeze()  # a collection in a worker would write to every shared page it looks at
-    ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
+    ForkServer(socket.socket(fileno=control)).run()
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ _MAX_COMMAND_BYTES = 4096
 
 
 def main() -> None:
-    """Wait on the control socket whose descriptor is the first argument; end when the gateway has gone."""
-    end_with_parent()
+    """Wait to be needed; end with the gateway. Arguments: the control socket's descriptor, the gateway's id."""
+    descriptor, gateway = map(int, sys.argv[1:])
+    end_with_parent(gateway)
     from model_store.engines.paddle import preload
     from model_store.runtime.worker import serve
 
     preload()
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    with socket.socket(fileno=descriptor) as control:
         body, descriptors, _, _ = socket.recv_fds(control, _MAX_COMMAND_BYTES, 2)
     if body:
         sock_fd, arena_fd = descriptors

@@ -118,7 +118,7 @@ class ForkSpawner:
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        command = [sys.executable, "-m", "model_store.runtime.fork_server", str(theirs.fileno())]
+        command = [sys.executable, "-m", "model_store.runtime.fork_server", str(theirs.fileno()), str(os.getpid())]
         # A session of its own: Ctrl-C in a terminal is the gateway's to answer, which then drains its workers.
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], env=_environment(), start_new_session=True, stdin=subprocess.DEVNULL
@@ -223,7 +223,7 @@ class SpareSpawner:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "model_store.runtime.spare", str(theirs.fileno())]
+        command = [sys.executable, "-m", "model_store.runtime.spare", str(theirs.fileno()), str(os.getpid())]
         process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], env=_environment(), start_new_session=True, stdin=subprocess.DEVNULL
         )
