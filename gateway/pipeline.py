@@ -48,10 +48,12 @@ class _Run:
         return None if self.ask.timeout_s is None else self.began_s + self.ask.timeout_s
 
     def note(self, done: Done) -> None:
-        """Add the stages of one job: over segments they sum up, so that together they may exceed the total."""
+        """Take in the stages of one segment: what was computed adds up, of the waits the longest counts."""
         self.is_cold |= done.is_cold
-        for stage, seconds in done.stages_s.items():
+        for stage, seconds in done.computed_s.items():
             self.stages_s[stage] += seconds
+        for stage, seconds in done.waited_s.items():
+            self.stages_s[stage] = max(self.stages_s[stage], seconds)
 
     def transcript(self) -> Transcript:
         """The answer as it stands."""

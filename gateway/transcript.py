@@ -53,7 +53,10 @@ class SpokenSegment(Struct, frozen=True, kw_only=True):
 
 
 class Transcript(Struct, frozen=True, kw_only=True):
-    """The whole answer. `stages_ms`: milliseconds per stage; `is_cold`: a model had to be loaded for it.
+    """The whole answer; `is_cold`: a model had to be loaded for it.
+
+    `stages_ms`: milliseconds per stage. Decoding, hearing the language and the total are what the clock says; features,
+    encoder and search are this request's share of its batches, over all segments; queue and load the longest wait.
 
     `decisions` holds one decision per channel; `code` says why a text is empty ("no_speech"), or is None.
     """

@@ -273,11 +273,13 @@ class PredictFailed(InternalError):
 
 
 class WorkerLost(InternalError):
-    """Raised by `gateway.dispatch` when a request's worker died, and so did the one that tried it again alone."""
+    """Raised by `gateway.dispatch` when a request's worker died, and so did the one that tried it again alone.
+
+    Not to be sent again unchanged: it may be what kills them.
+    """
 
     code = "worker_lost"
     status = 502
-    retryable = True
 
 
 def leaves(root: type[VoxgateError] = VoxgateError) -> Iterator[type[VoxgateError]]:

@@ -88,7 +88,10 @@ class Extras(Struct, frozen=True, kw_only=True):
     language_confidence: Annotated[float | None, Meta(description="1 where the caller said the language.")] = None
     domain: Annotated[str | None, Meta(description="Domain of the model.")] = None
     reason: Annotated[str | None, Meta(description="Why this model and version.")] = None
-    stages_ms: Annotated[dict[str, float], Meta(description="Milliseconds that each stage took.")]
+    stages_ms: Annotated[
+        dict[str, float],
+        Meta(description="Milliseconds per stage: of what is computed, this request's share of its batches."),
+    ]
     is_cold: Annotated[bool, Meta(description="Whether a model had to be loaded for this request.")]
     code: Annotated[str | None, Meta(description="`no_speech` where the text is empty for want of speech.")] = None
     ignored: Annotated[list[str], Meta(description="Fields of the request that changed nothing in this answer.")] = []

@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 from uuid import uuid4
 
@@ -70,12 +71,18 @@ class Observed:
         started = time.perf_counter()
         with (
             structlog.contextvars.bound_contextvars(request_id=record.request_id),
-            metrics.REQUESTS_IN_FLIGHT.track_inprogress(),
+            _in_flight(scope),
         ):
             try:
                 await self.app(scope, receive, _noting(send, record))
             finally:
                 _close(scope, record, time.perf_counter() - started)
+
+
+def _in_flight(scope: Scope) -> AbstractContextManager[object]:
+    """Counts the request, unless it is one that asks for the count."""
+    is_quiet = scope["path"] in _QUIET_ROUTES
+    return nullcontext() if is_quiet else metrics.REQUESTS_IN_FLIGHT.track_inprogress()
 
 
 def _noting(send: Send, record: RequestRecord) -> Send:

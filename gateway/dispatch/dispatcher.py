@@ -111,7 +111,7 @@ class Dispatcher:
             return
         queue.served(len(batch), time.monotonic() - began_s)
         for job, result in zip(batch, results, strict=True):
-            _settle(job, result, began_s, lease.is_cold)
+            _settle(job, result, began_s, len(batch), is_cold=lease.is_cold)
 
     def _try_again(self, batch: list[Job], queue: VersionQueue, died: WorkerDied) -> None:
         """Once, and alone: so that one poisonous input cannot take its neighbours down twice."""
@@ -122,7 +122,7 @@ class Dispatcher:
         queue.put_back([job for job in batch if not job.answer.done()])
 
 
-def _settle(job: Job, result: Result, began_s: float, is_cold: bool) -> None:
+def _settle(job: Job, result: Result, began_s: float, batch_size: int, *, is_cold: bool) -> None:
     if job.answer.done():
         return
     if result.failure is not None:
@@ -131,7 +131,8 @@ def _settle(job: Job, result: Result, began_s: float, is_cold: bool) -> None:
         job.answer.set_exception(DeadlineExceeded("The time for this request was up before its turn came."))
     else:
         waited = {"load" if is_cold else "queue": began_s - job.queued_s}
-        job.answer.set_result(Done(result.outcome, waited | result.stages_s, is_cold))
+        shares = {stage: seconds / batch_size for stage, seconds in result.stages_s.items()}
+        job.answer.set_result(Done(result.outcome, waited, shares, is_cold))
 
 
 def _too_late() -> ShuttingDown:

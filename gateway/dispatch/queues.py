@@ -13,10 +13,15 @@ from model_store.runtime.seam import Utterance
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of one job, and where its time went: queue or load, then the worker's own stages, in seconds."""
+    """The outcome of one job, and where its time went, in seconds per stage.
+
+    `waited_s`: for its turn (queue), or for its model (load). `computed_s`: its share of what the worker spent on each
+    stage of the batch.
+    """
 
     outcome: Outcome
-    stages_s: dict[str, float]
+    waited_s: dict[str, float]
+    computed_s: dict[str, float]
     is_cold: bool
 
 
