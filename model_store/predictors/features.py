@@ -44,7 +44,8 @@ class Fbank:
         extractor = knf.OnlineFbank(self._options)
         extractor.accept_waveform(self.sample_rate_hz, np.ascontiguousarray(samples * INT16_SCALE))
         extractor.input_finished()
-        return np.stack([extractor.get_frame(i) for i in range(n_frames)]).astype(np.float32, copy=False)
+        frames: Float32Array = np.stack([extractor.get_frame(i) for i in range(n_frames)]).astype(np.float32)
+        return frames
 
 
 def _options(sample_rate_hz: int, n_mels: int, dither: float) -> knf.FbankOptions:

@@ -1,0 +1,1 @@
+"""The small bundled models and the recipe that trained them."""

@@ -1,0 +1,1 @@
+"""Sentence patterns for each language of the starter models."""
