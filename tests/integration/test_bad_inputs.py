@@ -120,7 +120,7 @@ CASES = [
 
 def nothing_left(gateway: Gateway) -> None:
     """No request, no lease, no file, no load."""
-    until(lambda: gateway.metric("voxgate_requests_in_flight") == 1, "the end of every request", 5.0)
+    until(lambda: gateway.metric("voxgate_requests_in_flight") == 0, "the end of every request", 5.0)
     assert gateway.metric("voxgate_leases_waiting") == 0
     until(lambda: not open_temporaries(gateway), "the end of every temporary file", 5.0)
     assert not list(gateway.temporary.iterdir())

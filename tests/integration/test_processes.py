@@ -45,7 +45,7 @@ def computing(worker: psutil.Process) -> None:
 
 def inside(gateway: Gateway, count: int) -> None:
     """Wait until so many requests are being answered, beside the one that asks."""
-    until(lambda: gateway.metric("voxgate_requests_in_flight") == count + 1, f"{count} requests in flight")
+    until(lambda: gateway.metric("voxgate_requests_in_flight") == count, f"{count} requests in flight")
 
 
 def loaded_worker(gateway: Gateway, language: str = "zh") -> psutil.Process:
