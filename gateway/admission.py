@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from contextvars import ContextVar
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from model_store.errors import ShuttingDown
 
 _GUARDED = "/v1/"
+# Of the request that runs in this context: it may come to its check only after the gateway was told to stop.
+_was_let_in: ContextVar[bool] = ContextVar("was_let_in", default=False)
 
 
 class Admission:
@@ -25,8 +28,8 @@ class Admission:
         return self._inside
 
     def check(self) -> None:
-        """Raises ShuttingDown once closed."""
-        if not self.is_open:
+        """Raises ShuttingDown for who came after it was closed; who was let in before may finish."""
+        if not self.is_open and not _was_let_in.get():
             raise ShuttingDown("This gateway is shutting down; another one may take this request.", retry_after_s=5.0)
 
     def close(self) -> None:
@@ -48,9 +51,11 @@ class Admission:
                 return
             self._inside += 1
             self._is_empty.clear()
+            let_in = _was_let_in.set(True)
             try:
                 await app(scope, receive, send)
             finally:
+                _was_let_in.reset(let_in)
                 self._inside -= 1
                 if not self._inside:
                     self._is_empty.set()

@@ -51,6 +51,18 @@ async def test_admission_request_that_fails_has_left() -> None:
     assert admission.inside == 0
 
 
+async def test_admission_closed_who_was_let_in_before_may_still_finish() -> None:
+    admission = Admission()
+
+    async def slow_to_check(scope: Any, receive: Any, send: Any) -> None:
+        admission.close()
+        admission.check()
+
+    await admission.around(slow_to_check)({"type": "http", "path": "/v1/x"}, None, None)  # type: ignore[arg-type, typeddict-item]
+    with pytest.raises(ShuttingDown):
+        await admission.around(slow_to_check)({"type": "http", "path": "/v1/x"}, None, None)  # type: ignore[arg-type, typeddict-item]
+
+
 async def test_admission_closed_lets_nobody_in() -> None:
     admission = Admission()
     admission.check()
