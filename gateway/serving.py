@@ -45,6 +45,9 @@ def listening(settings: ServerSettings) -> Iterator[socket.socket]:
         reason = exc.strerror or str(exc)
         raise OptionInvalid(f"Cannot listen on {host} port {port}: {reason}.", param="server.port") from exc
     with bound:
+        # Connections inherit it. asyncio sets it only on sockets that name their protocol, which these do not, and an
+        # answer in two packets would wait 40 ms for the client's delayed acknowledgement of the first.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield bound
 
 

@@ -16,6 +16,13 @@ def test_listening_port_zero_takes_a_free_one() -> None:
         assert bound.getsockname()[1] > 0
 
 
+def test_listening_connections_send_small_packets_at_once() -> None:
+    with listening(ServerSettings(port=0)) as bound, socket.create_connection(bound.getsockname()[:2]):
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_listening_on_a_taken_port_names_it() -> None:
     with listening(ServerSettings(port=0)) as taken:
         port = taken.getsockname()[1]
