@@ -80,8 +80,9 @@ def private_bytes(gateway: Gateway) -> int:
 def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     new_gateway: StartGateway, measured: Measured
 ) -> None:
-    # Room for a second one to load beside a first, and not for a third.
-    budget = measured.fixed_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes // 2
+    # Room for a second one to load beside a first, and not for a third. Almost a third: pages of libraries that many
+    # workers share are nobody's private bytes, and were not in the sizes measured while all six stood side by side.
+    budget = measured.fixed_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes * 9 // 10
     environ = {"VOXGATE_RESIDENCY_CPU_BUDGET_BYTES": str(budget)}
     gateway = new_gateway(environ, data_dir=measured.data_dir).started()
     fixed = fixed_bytes(gateway)
