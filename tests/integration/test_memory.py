@@ -80,9 +80,8 @@ def private_bytes(gateway: Gateway) -> int:
 def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     new_gateway: StartGateway, measured: Measured
 ) -> None:
-    # Room for a second one to load beside a first, and not for a third. Almost a third: pages of libraries that many
-    # workers share are nobody's private bytes, and were not in the sizes measured while all six stood side by side.
-    budget = measured.fixed_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes * 9 // 10
+    # Room for a second one to load beside a first, and not for a third.
+    budget = measured.fixed_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes // 2
     environ = {"VOXGATE_RESIDENCY_CPU_BUDGET_BYTES": str(budget)}
     gateway = new_gateway(environ, data_dir=measured.data_dir).started()
     fixed = fixed_bytes(gateway)
@@ -97,7 +96,9 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     assert [answer.json()["text"] for answer in answers] == [measured.texts[one] for one in wanted]
 
     assert len(samples) > REQUESTS
-    assert fixed + max(samples) <= budget
+    # Pages of libraries that all six share are nobody's private bytes while the six are measured side by side, and are
+    # when two are left: what psutil sees may pass the sum of the sizes by that much.
+    assert fixed + max(samples) <= budget * 1.05
     assert max(samples) > measured.steady_bytes * 1.5  # two of them did stand side by side
 
     loads = gateway.metric("voxgate_model_loads_total")
