@@ -230,6 +230,7 @@ async def test_stop_worker_that_has_died_returns(new_worker: NewWorker) -> None:
     worker = await new_worker()
     worker.kill()
     await soon(worker.stop(grace_s=30.0))
+    assert worker.exited.done()
 
 
 async def test_private_bytes_are_the_kernels_figure_and_the_peak_is_no_less(serving: Worker) -> None:
