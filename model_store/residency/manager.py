@@ -98,6 +98,7 @@ class ResidencyManager:
 
     def measure(self) -> None:
         """Make the ledger true: charge what workers take now, where that is more. Done once a second."""
+        self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
         self._effects.measure()
         self._show()
 
@@ -172,6 +173,7 @@ class ResidencyManager:
             device = ledger.device.id
             measured = self._effects.measured_bytes(ledger.device) + ledger.fixed_bytes
             metrics.DEVICE_MEMORY.labels(device, "budget").set(ledger.device.budget_bytes)
+            metrics.DEVICE_MEMORY.labels(device, "shared").set(ledger.fixed_bytes)
             metrics.DEVICE_MEMORY.labels(device, "charged").set(ledger.charged_bytes)
             metrics.DEVICE_MEMORY.labels(device, "measured").set(measured)
             for phase in Phase:

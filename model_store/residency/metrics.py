@@ -20,7 +20,7 @@ EVICTIONS = Counter(
 )
 DEVICE_MEMORY = Gauge(
     "voxgate_device_memory_bytes",
-    "Bytes of a device: budget, charged, measured (what the workers really take).",
+    "Bytes of a device: budget, charged, measured (what is really taken), shared (what counts once for all workers).",
     ["device", "kind"],
 )
 LEASES_WAITING = Gauge("voxgate_leases_waiting", "Leases that dispatch has asked for and not got yet.")

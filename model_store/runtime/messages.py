@@ -96,10 +96,11 @@ class Result(Struct, frozen=True, tag="result"):
 
 
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
-    """The worker lives: its unique set size now and at most so far; `busy_s` since it took up what it is at."""
+    """The worker lives: its memory (see `memory.Memory`) now and at most so far; `busy_s` since it took up its work."""
 
     private_bytes: int
     peak_private_bytes: int
+    mapped_bytes: int
     busy_s: float
 
 

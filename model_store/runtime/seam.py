@@ -65,7 +65,7 @@ class Runtime(Protocol):
         """A fresh worker without a predictor."""
 
     def shared_bytes(self) -> int:
-        """What the runtime itself holds in host memory, once, however many workers there are."""
+        """What counts once, however many workers there are: the runtime itself, and files that all workers map."""
 
     async def stop(self) -> None:
         """End whatever is left."""

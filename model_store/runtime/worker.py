@@ -23,7 +23,7 @@ from model_store.errors import LoadFailed, PredictFailed, VoxgateError
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
 from model_store.runtime import blocking
-from model_store.runtime.memory import private_bytes
+from model_store.runtime.memory import memory_of
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
     Cancel,
@@ -140,10 +140,11 @@ class Worker:
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
-        now_bytes = private_bytes(os.getpid())
-        self._peak_bytes = max(self._peak_bytes, now_bytes)
+        now = memory_of(os.getpid())
+        self._peak_bytes = max(self._peak_bytes, now.private_bytes)
         since = self._busy_since
-        self._send(Heartbeat(now_bytes, self._peak_bytes, time.monotonic() - since if since is not None else 0.0))
+        busy_s = time.monotonic() - since if since is not None else 0.0
+        self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s))
 
     def _send(self, message: FromWorker) -> None:
         with self._sending:

@@ -29,14 +29,14 @@ class Measured(NamedTuple):
 
     data_dir: Path
     texts: dict[tuple[str, int], str]
-    fixed_bytes: int
+    shared_bytes: int
     steady_bytes: int
     peak_bytes: int
 
 
-def fixed_bytes(gateway: Gateway) -> int:
-    """The line of the fork server, as long as nothing else is charged."""
-    return int(until(lambda: gateway.metric("voxgate_device_memory_bytes", kind="charged"), "a first measurement"))
+def shared_bytes(gateway: Gateway) -> int:
+    """What counts once for all workers: the fork server, and the libraries."""
+    return int(until(lambda: gateway.metric("voxgate_device_memory_bytes", kind="shared"), "a first measurement"))
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +44,19 @@ def measured(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Measur
     """A first pass over the versions with memory for all of them."""
     gateway = Gateway(copied(template, tmp_path_factory.mktemp("measured") / "data")).started()
     try:
-        fixed = fixed_bytes(gateway)
         texts = {
             (language, clip): gateway.transcribe(sound, language=language).json()["text"]
             for language in LANGUAGES
             for clip, sound in enumerate(CLIPS)
         }
+        shared = shared_bytes(gateway)
     finally:
         gateway.ended()
     assert len(set(texts.values())) == len(texts)  # or a mix-up would go unseen
     sizes = asyncio.run(_sizes(gateway.data_dir))
     assert len(sizes) == len(LANGUAGES)
     steady, peak = (max(row[column] for row in sizes) for column in (0, 1))
-    return Measured(gateway.data_dir, texts, fixed, steady, peak)
+    return Measured(gateway.data_dir, texts, shared, steady, peak)
 
 
 async def _sizes(data_dir: Path) -> list[tuple[int, int]]:
@@ -68,12 +68,12 @@ async def _sizes(data_dir: Path) -> list[tuple[int, int]]:
         await catalog.close()
 
 
-def private_bytes(gateway: Gateway) -> int:
-    """Of all workers together, by psutil."""
+def taken_bytes(gateway: Gateway) -> int:
+    """Of the fork server and all workers together, by psutil: a page that several of them have counts once."""
     total = 0
-    for worker in gateway.workers():
+    for process in (gateway.fork_server(), *gateway.workers()):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
-            total += int(worker.memory_full_info().uss)
+            total += int(process.memory_full_info().pss) if process else 0
     return total
 
 
@@ -81,14 +81,13 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     new_gateway: StartGateway, measured: Measured
 ) -> None:
     # Room for a second one to load beside a first, and not for a third.
-    budget = measured.fixed_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes // 2
+    budget = measured.shared_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes // 2
     environ = {"VOXGATE_RESIDENCY_CPU_BUDGET_BYTES": str(budget)}
     gateway = new_gateway(environ, data_dir=measured.data_dir).started()
-    fixed = fixed_bytes(gateway)
 
     rng = random.Random(3)
     wanted = [(rng.choice(LANGUAGES), rng.randrange(len(CLIPS))) for _ in range(REQUESTS)]
-    with sampled(lambda: private_bytes(gateway)) as samples, ThreadPoolExecutor(AT_ONCE) as callers:
+    with sampled(lambda: taken_bytes(gateway)) as samples, ThreadPoolExecutor(AT_ONCE) as callers:
         answers = list(callers.map(lambda one: gateway.transcribe(CLIPS[one[1]], language=one[0]), wanted))
 
     assert [answer.status_code for answer in answers] == [200] * REQUESTS
@@ -96,20 +95,18 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     assert [answer.json()["text"] for answer in answers] == [measured.texts[one] for one in wanted]
 
     assert len(samples) > REQUESTS
-    # Pages of libraries that all six share are nobody's private bytes while the six are measured side by side, and are
-    # when two are left: what psutil sees may pass the sum of the sizes by that much.
-    assert fixed + max(samples) <= budget * 1.05
-    assert max(samples) > measured.steady_bytes * 1.5  # two of them did stand side by side
+    assert max(samples) <= budget
+    assert max(samples) > min(samples) + measured.steady_bytes * 1.5  # two of them did stand side by side
 
     loads = gateway.metric("voxgate_model_loads_total")
     assert gateway.metric("voxgate_model_loads_total", outcome="loaded") == loads
     assert gateway.metric("voxgate_model_evictions_total", reason="room") == loads - len(gateway.workers())
     assert gateway.metric("voxgate_model_evictions_total") == loads - len(gateway.workers())
     assert len(LANGUAGES) <= loads <= REQUESTS
-    figures_agree(gateway, fixed, budget)
+    figures_agree(gateway, budget)
 
 
-def figures_agree(gateway: Gateway, fixed: int, budget: int) -> None:
+def figures_agree(gateway: Gateway, budget: int) -> None:
     """What /metrics says is what psutil says."""
 
     def bytes_of(kind: str) -> float:
@@ -117,8 +114,9 @@ def figures_agree(gateway: Gateway, fixed: int, budget: int) -> None:
 
     assert len(gateway.workers()) == 2
     until(lambda: gateway.metric("voxgate_residents", phase="ready") == 2, "a measurement at rest")
-    until(lambda: abs(bytes_of("measured") - fixed - private_bytes(gateway)) < 0.02 * fixed, "figures that agree")
-    assert bytes_of("measured") <= bytes_of("charged") <= bytes_of("budget") == budget
+    # The libraries' pages that the fork server has too are counted twice, on the safe side.
+    until(lambda: 0 <= bytes_of("measured") - taken_bytes(gateway) < 0.15 * budget, "figures that agree")
+    assert bytes_of("shared") < bytes_of("measured") <= bytes_of("charged") <= bytes_of("budget") == budget
 
 
 def test_version_larger_than_the_budget_is_refused_at_once_and_evicts_nobody(
