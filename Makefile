@@ -50,5 +50,5 @@ $(STAMP)/demo: pyproject.toml configs/constraints.txt | $(BIN)/python
 
 $(STAMP)/dev: pyproject.toml configs/constraints.txt | $(BIN)/python
 	@echo "Installing Voxgate with what its tests need ..."
-	@$(INSTALL) --editable '.[cpu,dev]'
+	@$(INSTALL) --editable '.[cpu,paddlespeech,dev]'
 	@mkdir -p $(STAMP) && touch $@ $(STAMP)/demo

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from litestar import Litestar
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
+from admin.api import Control
 from gateway.admission import Admission
 from gateway.api import Doors, Observed, UploadLimits
+from gateway.api.record import record_of
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.pipeline import Pipeline
 from gateway.routing.router import Router
@@ -18,9 +20,11 @@ from gateway.settings import Settings
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.sql import SqlCatalog, open_catalog
 from model_store.errors import ModelUnavailable
+from model_store.importers.process import make_graphs
 from model_store.residency.devices import discover
 from model_store.residency.manager import ResidencyManager
 from model_store.residency.owner import ownership
+from model_store.residency.view import ResidencyView
 from model_store.runtime.local import LocalRuntime
 from model_store.starter.install import install
 
@@ -55,6 +59,12 @@ class Gateway:
             raise ModelUnavailable("The gateway is still starting.", retry_after_s=2.0)
         return self._pipeline
 
+    def look(self) -> ResidencyView:
+        """What is loaded where, and why; raises ModelUnavailable before there is anything to see."""
+        if self.residency is None:
+            raise ModelUnavailable("The gateway is still starting.", retry_after_s=2.0)
+        return self.residency.look()
+
     def give_up(self) -> None:
         """Answer those who are still inside with ShuttingDown: the time that they had to finish is up."""
         if self._dispatcher is not None:
@@ -85,6 +95,7 @@ class Gateway:
         try:
             if settings.server.starter_models:
                 await install(store, catalog)
+            await make_graphs([version.digest for version in await catalog.versions()], store)
             await snapshot.refresh()
             async with _background(snapshot.keep()):
                 self._pipeline = self._joined(snapshot)
@@ -110,7 +121,15 @@ def create_app(gateway: Gateway) -> ASGIApp:
         api=settings.api, max_upload_bytes=settings.audio.max_upload_bytes, spool_dir=settings.audio.spool_dir
     )
     doors = Doors(limits, pipeline=gateway.pipeline, readiness=gateway.not_ready)
-    return gateway.admission.around(Observed(Litestar(plugins=[doors])))
+    control = Control(settings.admin, look=gateway.look, note=_noted)
+    return gateway.admission.around(Observed(Litestar(plugins=[doors, control])))
+
+
+def _noted(scope: Scope, code: str) -> str:
+    """Put an error of the control plane into the request's record; returns the request's id."""
+    record = record_of(scope)
+    record.code = code
+    return record.request_id
 
 
 @contextlib.asynccontextmanager

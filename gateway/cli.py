@@ -16,10 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from admin.commands import models_commands
+from admin.commands import models_commands, residency_command
+from admin.remote import Remote
 from gateway import client, doctor, logs
 from gateway.app import Gateway, create_app
-from gateway.serving import Server, listening, listening_locally
+from gateway.serving import Server, address, listening, listening_locally
 from gateway.settings import Settings, load
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
@@ -113,7 +114,13 @@ def _store() -> ArtifactStore:
     return ArtifactStore(_said.settings().server.data_path / "artifacts")
 
 
+def _remote(url: str | None) -> Remote:
+    settings = _said.settings()
+    return Remote(url or address(settings.server), settings.admin.bootstrap_key)
+
+
 app.add_typer(models_commands(_catalog, _store), name="models")
+app.command(name="residency")(residency_command(_remote))
 
 
 async def _serve(settings: Settings) -> None:

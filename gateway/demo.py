@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from model_store.starter.install import SAMPLES_DIR
 
 _START_TIMEOUT_S = 300.0  # the first start imports the bundled models
-_STAGES = ("decode", "language", "load", "queue", "features", "encoder", "search", "total")
+_STAGES = ("decode", "language", "load", "queue", "features", "encoder", "search", "rescoring", "total")
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ PRIVATE_KEYS = frozenset({
     "audio", "pcm", "samples", "body",
     "text", "texts", "transcript", "hypothesis", "hypotheses", "word", "words",
     "phrase", "phrases", "hotwords", "prompt",
-    "authorization", "api_key", "password",
+    "authorization", "api_key", "bootstrap_key", "password",
 })
 # fmt: on
 WITHHELD = "[withheld]"

@@ -9,6 +9,7 @@ from types import ModuleType
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from gateway.dispatch import metrics as dispatch
 from gateway.transcript import Transcript
 from model_store.residency import metrics as residency
 
@@ -58,16 +59,17 @@ def answered(route: str, status: int, code: str | None, seconds: float) -> None:
         ERRORS.labels(code).inc()
 
 
-def described(*modules: ModuleType) -> list[tuple[str, str, tuple[str, ...], str]]:
-    """Name as it is exposed, kind, labels and help of every metric that these modules define."""
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+def described() -> list[tuple[str, str, tuple[str, ...], str]]:
+    """Name as it is exposed, kind, labels and help of every metric: the gateway's own, and those of its rooms."""
+    rooms: tuple[ModuleType, ...] = (sys.modules[__name__], dispatch, residency)
+    found = [value for room in rooms for value in vars(room).values() if isinstance(value, MetricWrapperBase)]
     return [_row(metric) for metric in found]
 
 
 def markdown() -> str:
-    """The README's table: the metrics of the gateway, and those of residency."""
+    """The README's table."""
     lines = ["| Metric | Kind | Labels | What it is |", "|---|---|---|---|"]
-    for name, kind, labels, text in described(sys.modules[__name__], residency):
+    for name, kind, labels, text in described():
         told = ", ".join(f"`{label}`" for label in labels)
         lines.append(f"| `{name}` | {kind} | {told} | {text} |")
     return "\n".join(lines) + "\n"

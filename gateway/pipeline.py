@@ -24,7 +24,10 @@ from model_store.runtime.seam import Pcm
 class PipelineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one recording is worked through."""
 
-    beam_size: Annotated[int, Meta(ge=1, le=64, description="Hypotheses that the search keeps; 1 is greedy.")] = 8
+    beam_size: Annotated[int, Meta(ge=1, le=64, description="Hypotheses that the search keeps; 1 is greedy.")] = 10
+    rescoring: Annotated[
+        bool, Meta(description="Whether attention decoders, where models have one, rescore what the search keeps.")
+    ] = True
     segments_in_flight: Annotated[
         int, Meta(ge=1, description="Segments of one recording that may wait or compute at the same time.")
     ] = 16
@@ -177,7 +180,7 @@ class Pipeline:
     async def _segment(self, recording: Recording, segment: Segment, run: _Run) -> SpokenSegment:
         decision = run.decisions[segment.channel]
         pcm = await asyncio.to_thread(recording.read, segment)
-        options = AsrOptions(beam_size=self._settings.beam_size)
+        options = AsrOptions(beam_size=self._settings.beam_size, rescoring=self._settings.rescoring)
         done = await self._dispatcher.submit(decision.version, pcm, options, deadline_s=run.deadline_s)
         run.note(done)
         assert isinstance(done.outcome, Recognition)  # noqa: S101  (what a recogniser answers)
@@ -193,7 +196,6 @@ def _spoken(segment: Segment, decision: Decision, outcome: Recognition) -> Spoke
         start_s=segment.start_s,
         end_s=segment.end_s,
         text=best.text,
-        score=best.score,
         confidence=best.confidence,
         words=tuple(words),
         decision=decision,

@@ -34,6 +34,12 @@ def local_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"voxgate-{os.getuid()}-{name}.sock"
 
 
+def address(settings: ServerSettings) -> str:
+    """Where callers on this machine find the gateway of these settings: every interface is reached by loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  (a name, not a bind)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
 @contextlib.contextmanager
 def listening(settings: ServerSettings) -> Iterator[socket.socket]:
     """The socket of the address in the settings, bound; raises OptionInvalid when it cannot be."""
@@ -83,6 +89,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Whoever connects may write these headers, and /admin goes by who connects.
+                proxy_headers=False,
                 timeout_graceful_shutdown=1,
             )
         )

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import msgspec
 from msgspec import Meta, Struct, inspect
 
+from admin.settings import AdminSettings
 from gateway.api.settings import ApiSettings
 from gateway.audio.settings import AudioSettings
 from gateway.dispatch.settings import DispatchSettings
@@ -30,6 +31,7 @@ PREFIX = "VOXGATE_"
 CONFIG_VARIABLE = "VOXGATE_CONFIG"
 NOTHING_SAID: Mapping[str, object] = MappingProxyType({})
 SHOWN_CHARACTERS = 80
+WITHHELD = "[withheld]"
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     residency: ResidencySettings = ResidencySettings()
     runtime: RuntimeSettings = RuntimeSettings()
     catalog: CatalogSettings = CatalogSettings()
+    admin: AdminSettings = AdminSettings()
 
 
 class SettingDoc(Struct, frozen=True, kw_only=True):
@@ -146,7 +149,7 @@ def _entries(room: str, table: object) -> Iterator[tuple[str, object]]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    names = {_variable(name): name for name in _fields()}
+    names = {_variable(name, kind): name for name, kind in _fields().items()}
     values = {}
     for variable, text in environ.items():
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
@@ -187,7 +190,10 @@ def _checked(name: str, source: str, value: object, *, is_strict: bool) -> objec
     except msgspec.ValidationError as exc:
         info = inspect.type_info(kind)
         allowed = _allowed(_type_text(info), _bounds(info))
-        raise OptionInvalid(f"{source} is {_shown(value)}; allowed: {allowed}.", param=name) from exc
+        shown = WITHHELD if _extra(info).get("is_secret") else _shown(value)
+        raise OptionInvalid(f"{source} is {shown}; allowed: {allowed}.", param=name) from (
+            None if shown is WITHHELD else exc
+        )
 
 
 def _compose(values: Mapping[str, object]) -> Settings:
@@ -206,8 +212,10 @@ def _refuse_unknown(name: str, known: Sequence[str]) -> NoReturn:
     raise OptionInvalid(f"There is no setting {name}; the nearest is {nearest}.", param=name, nearest=nearest)
 
 
-def _variable(name: str) -> str:
-    return PREFIX + name.replace(".", "_").upper()
+def _variable(name: str, kind: Any) -> str:
+    """Of the room and the field, where the setting does not say another one."""
+    said = _extra(inspect.type_info(kind)).get("variable")
+    return str(said or PREFIX + name.replace(".", "_").upper())
 
 
 def _shown(value: object) -> str:
@@ -256,7 +264,7 @@ def _doc(room: str, field: msgspec.structs.FieldInfo) -> SettingDoc:
     name = f"{room}.{field.name}"
     return SettingDoc(
         name=name,
-        variable=_variable(name),
+        variable=_variable(name, field.type),
         type=_type_text(info),
         default=field.default_factory() if field.default is msgspec.NODEFAULT else field.default,
         description=_description(info),
@@ -270,6 +278,15 @@ def _description(info: inspect.Type) -> str:
     if isinstance(info, inspect.UnionType):
         return next(filter(None, map(_description, info.types)), "")
     return ""
+
+
+def _extra(info: inspect.Type) -> dict[str, Any]:
+    """What a setting says for us alone: `variable`, where that is not the usual one; `is_secret`."""
+    if isinstance(info, inspect.Metadata):
+        return info.extra or _extra(info.type)
+    if isinstance(info, inspect.UnionType):
+        return next(filter(None, map(_extra, info.types)), {})
+    return {}
 
 
 def _plain(info: inspect.Type) -> inspect.Type:

@@ -36,17 +36,13 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class SpokenSegment(Struct, frozen=True, kw_only=True):
-    """The text of one segment; times in seconds from the start of the recording, words' times too.
-
-    `score` is the natural log of the probability of the hypothesis.
-    """
+    """The text of one segment; times in seconds from the start of the recording, words' times too."""
 
     index: int
     channel: int
     start_s: float
     end_s: float
     text: str
-    score: float
     confidence: float
     words: tuple[Word, ...]
     decision: Decision
@@ -56,7 +52,8 @@ class Transcript(Struct, frozen=True, kw_only=True):
     """The whole answer; `is_cold`: a model had to be loaded for it.
 
     `stages_ms`: milliseconds per stage. Decoding, hearing the language and the total are what the clock says; features,
-    encoder and search are this request's share of its batches, over all segments; queue and load the longest wait.
+    encoder, search and rescoring are this request's share of its batches, over all segments; queue and load the longest
+    wait.
 
     `decisions` holds one decision per channel; `code` says why a text is empty ("no_speech"), or is None.
     """

@@ -126,21 +126,24 @@ class AccessError(VoxgateError):
 
 
 class KeyMissing(AccessError):
-    """Raised by `gateway.access` when a request carries no API key and one is needed."""
+    """Raised by `gateway.access` and `admin` when a request carries no key and one is needed."""
 
     code = "key_missing"
     status = 401
 
 
 class KeyInvalid(AccessError):
-    """Raised by `gateway.access` when an API key is unknown, revoked or expired."""
+    """Raised by `gateway.access` and `admin` when a key is unknown, revoked or expired."""
 
     code = "key_invalid"
     status = 401
 
 
 class NotPermitted(AccessError):
-    """Raised by `gateway.access` and `admin` when a valid key lacks the right for this call."""
+    """Raised by `gateway.access` and `admin` when a valid key lacks the right for this call, or a caller without one.
+
+    The second is who asks for /admin from another machine while no operator's key is set.
+    """
 
     code = "not_permitted"
 
@@ -187,7 +190,10 @@ class CapacityError(VoxgateError):
 
 
 class QueueFull(CapacityError):
-    """Raised by `gateway.dispatch` when a version's queue has reached `dispatch.max_queue`."""
+    """Raised by `gateway.dispatch` when a version's queue has reached `dispatch.max_queue`.
+
+    Also by `model_store.residency` when `residency.max_waiters` wait for one version to be loaded.
+    """
 
     code = "queue_full"
     status = 429
@@ -210,7 +216,8 @@ class QuotaExceeded(CapacityError):
 class DeviceMemoryExhausted(CapacityError):
     """Raised by `model_store.residency` when a model fits on no device, or did not get room in time.
 
-    The client sees the bytes needed and the bytes there are.
+    The client sees the bytes needed and the bytes there are. Also by a worker whose device ran out of memory: over a
+    load, for which residency then makes more room once, or over an input.
     """
 
     code = "device_memory_exhausted"
@@ -275,7 +282,8 @@ class PredictFailed(InternalError):
 class WorkerLost(InternalError):
     """Raised by `gateway.dispatch` when a request's worker died, and so did the one that tried it again alone.
 
-    Not to be sent again unchanged: it may be what kills them.
+    Not to be sent again unchanged: it may be what kills them. Sent all the same, it is refused at once for a while, and
+    the client sees until when (`quarantined_until`).
     """
 
     code = "worker_lost"

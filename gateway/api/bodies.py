@@ -63,7 +63,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     text: Annotated[str, Meta(description="Text of the segment.")]
     tokens: Annotated[list[int], Meta(description="Not meaningful here: always empty.")] = []
     temperature: Annotated[float, Meta(description="Not meaningful here: nothing is sampled, always 0.")] = 0.0
-    avg_logprob: Annotated[float, Meta(description="Log-probability of the text, divided by its number of words.")]
+    avg_logprob: Annotated[float, Meta(description="Mean natural log-probability of the tokens.")]
     compression_ratio: Annotated[float, Meta(description="Bytes of the text over its bytes compressed with zlib.")]
     no_speech_prob: Annotated[float, Meta(description="Not meaningful here: a segment is speech, always 0.")] = 0.0
     voxgate: SegmentExtras

@@ -133,9 +133,11 @@ def _error_responses() -> dict[int, ResponseSpec]:
 ERROR_RESPONSES = _error_responses()
 MODEL_RESPONSES = {status: spec for status, spec in ERROR_RESPONSES.items() if status in (400, 404, 500, 503)}
 MODELS_RESPONSES = {status: spec for status, spec in ERROR_RESPONSES.items() if status in (500, 503)}
+# Litestar takes a union here, and its types do not say so.
+_ANSWER: Any = JsonBody | VerboseBody | DeltaEvent | SegmentEvent | DoneEvent
 TRANSCRIPTION_RESPONSES = {
     200: ResponseSpec(
-        JsonBody | VerboseBody | DeltaEvent | SegmentEvent | DoneEvent,
+        _ANSWER,
         description="The transcript, in the shape that `response_format` names.",
         generate_examples=False,
         examples=[

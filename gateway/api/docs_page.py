@@ -103,10 +103,16 @@ def _markdown(text: str) -> str:
         lines = block.strip().splitlines()
         if lines and lines[0].startswith("|"):
             head, _, *rows = ([_inline(cell.strip()) for cell in line.strip("|").split("|")] for line in lines)
-            parts.append(_table(head, rows))
+            parts.append(_table(head, ([_anchored(first), *others] for first, *others in rows)))
         elif lines:
             parts.append(f"<p>{_inline(' '.join(lines))}</p>")
     return "".join(parts)
+
+
+def _anchored(cell: str) -> str:
+    """The word of a row can be linked to, as the type of a problem is."""
+    word = cell.removeprefix("<code>").removesuffix("</code>")
+    return cell.replace("<code>", f'<code id="{word}">', 1)
 
 
 def _inline(text: str) -> str:

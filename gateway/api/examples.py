@@ -33,7 +33,6 @@ def _segment(index: int, text: str, start_s: float) -> SpokenSegment:
         start_s=start_s,
         end_s=start_s + 0.25 * len(text),
         text=text,
-        score=-0.03 * len(text),
         confidence=0.96,
         words=words,
         decision=_DECISION,
@@ -46,7 +45,7 @@ _TRANSCRIPT = Transcript(
     duration_s=2.31,
     segments=_SEGMENTS,
     decisions=(_DECISION,),
-    stages_ms={"decode": 4.1, "encoder": 61.0, "search": 3.2, "total": 71.9},
+    stages_ms={"decode": 4.1, "encoder": 61.0, "search": 0.4, "rescoring": 6.4, "total": 71.9},
     is_cold=False,
 )
 

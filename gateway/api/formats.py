@@ -117,8 +117,7 @@ def logprobs(segment: SpokenSegment) -> list[Logprob]:
 
 
 def _logprob(word: Word) -> Logprob:
-    logprob = math.log(max(word.confidence, _LEAST_PROBABILITY))
-    return Logprob(token=word.text, bytes=list(word.text.encode()), logprob=round(logprob, 6))
+    return Logprob(token=word.text, bytes=list(word.text.encode()), logprob=_log(word.confidence))
 
 
 def _logprobs_asked(answered: Answered) -> list[Logprob] | UnsetType:
@@ -142,10 +141,14 @@ def _segment(number: int, segment: SpokenSegment, *, by_channel: bool) -> Segmen
         start=_seconds(segment.start_s),
         end=_seconds(segment.end_s),
         text=segment.text,
-        avg_logprob=round(segment.score / max(1, len(segment.words)), 6),
+        avg_logprob=_log(segment.confidence),
         compression_ratio=_compression_ratio(segment.text),
         voxgate=segment_extras(segment, segment.confidence, by_channel=by_channel),
     )
+
+
+def _log(confidence: float) -> float:
+    return round(math.log(max(confidence, _LEAST_PROBABILITY)), 6)
 
 
 def _words_asked(answered: Answered) -> list[WordTime] | UnsetType:

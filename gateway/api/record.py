@@ -15,7 +15,8 @@ from gateway import metrics
 from gateway.transcript import Transcript
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+# Asked again and again by machines, or by `voxgate residency`; whoever is refused there is logged by the room itself.
+_QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/admin/v1/residency"})
 _CLIENT_GONE = 499  # nginx's number; nobody is there to see it, but the log and the metrics are
 
 _log = structlog.get_logger("voxgate.access")

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
+from gateway.dispatch.quarantine import Quarantine, is_same
 from gateway.dispatch.queues import Done, Job, VersionQueue
 from gateway.dispatch.settings import DispatchSettings
-from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, ShuttingDown, VoxgateError, WorkerLost
+from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, ShuttingDown, VoxgateError
 from model_store.predictors.hypotheses import Options
 from model_store.residency.manager import Lease, ResidencyManager
 from model_store.runtime.messages import Result
@@ -30,9 +32,12 @@ class _Lane:
 class Dispatcher:
     """Takes utterances for versions, answers with what their predictors made of them."""
 
-    def __init__(self, residency: ResidencyManager, settings: DispatchSettings) -> None:
+    def __init__(
+        self, residency: ResidencyManager, settings: DispatchSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._residency = residency
         self._settings = settings
+        self._quarantine = Quarantine(settings, clock)
         self._lanes: dict[str, _Lane] = {}
         self._unanswered: set[Job] = set()
         self._is_closed = False
@@ -46,6 +51,8 @@ class Dispatcher:
         """
         if self._is_closed:
             raise _too_late()
+        if refusal := self._quarantine.refusal(version, pcm):
+            raise refusal
         lane = self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
         if lane.queue.is_full:
             raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.queue.drain_s)
@@ -103,7 +110,8 @@ class Dispatcher:
         try:
             results = await lease.worker.infer([job.utterance for job in batch])
         except WorkerDied as died:
-            self._try_again(batch, queue, died)
+            log.warning("dispatch.worker_died", version=lease.version[:12], batch=len(batch), reason=str(died))
+            self._try_again(lease.version, batch, queue)
             return
         except VoxgateError as error:
             for job in batch:
@@ -113,13 +121,17 @@ class Dispatcher:
         for job, result in zip(batch, results, strict=True):
             _settle(job, result, began_s, len(batch), is_cold=lease.is_cold)
 
-    def _try_again(self, batch: list[Job], queue: VersionQueue, died: WorkerDied) -> None:
+    def _try_again(self, version: str, batch: list[Job], queue: VersionQueue) -> None:
         """Once, and alone: so that one poisonous input cannot take its neighbours down twice."""
-        log.warning("dispatch.worker_died", batch=len(batch), reason=str(died))
-        for job in batch:
-            if job.is_alone:
-                _fail(job, WorkerLost(f"Two workers died over this request: {died}. Do not send it again unchanged."))
-        queue.put_back([job for job in batch if not job.answer.done()])
+        if batch[0].is_alone:
+            (guilty,) = batch
+            same = [job for job in queue if is_same(job.utterance.pcm, guilty.utterance.pcm)]
+            error = self._quarantine.add(version, guilty.utterance.pcm)
+            for job in (guilty, *same):  # the others would only kill more
+                queue.remove(job)
+                _fail(job, error)
+        else:
+            queue.put_back([job for job in batch if not job.answer.done()])
 
 
 def _settle(job: Job, result: Result, began_s: float, batch_size: int, *, is_cold: bool) -> None:

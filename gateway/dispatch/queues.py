@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.dispatch.settings import DispatchSettings
 from model_store.predictors.hypotheses import Outcome
-from model_store.residency.policy import Demand
+from model_store.residency.events import Demand
 from model_store.runtime.seam import Utterance
 
 
@@ -47,6 +48,10 @@ class VersionQueue:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        """The jobs that wait, in order."""
+        return iter(self._jobs)
 
     @property
     def is_full(self) -> bool:

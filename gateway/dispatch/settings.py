@@ -16,3 +16,10 @@ class DispatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(gt=0, description="Seconds of audio in one batch, padding included, at most; one segment always goes."),
     ] = 60.0
+    quarantine_s: Annotated[
+        float,
+        Meta(ge=0, description="How long an input that killed two workers is refused at once; 0 is not at all."),
+    ] = 600.0
+    max_quarantined: Annotated[
+        int, Meta(ge=1, description="Inputs that are remembered so, each as a digest; beyond that the oldest goes.")
+    ] = 1024

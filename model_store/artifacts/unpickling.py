@@ -1,18 +1,15 @@
-"""Torch checkpoints as numpy arrays, without torch and without running what their pickle asks for.
+"""State dicts out of pickles, without running what the pickles ask for.
 
-A `.pt` file is a zip archive: `<name>/data.pkl` describes the tensors and `<name>/data/<key>` holds their bytes. The
-pickle of a plain state dict needs four globals; everything else, and so every payload, is refused by name. Layout:
-torch/serialization.py, `_save` and `_load`; torch/_utils.py, `_rebuild_tensor_v2`.
+A pickle names the functions that rebuild its objects, and an ordinary reader imports and calls whatever is named. Here
+a short table says what may be named; each entry stands for a function of ours, and every other name is refused.
 """
 
-import io
 import pickle
-import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,151 +17,67 @@ import numpy.typing as npt
 from model_store.errors import ImportFailed
 
 Array = npt.NDArray[Any]
+Known = Mapping[tuple[str, str], Any]
 
-_MAX_PICKLE_BYTES = 64 << 20
-# Tensors may share storage (tied weights), but a small file must not unfold into many gigabytes.
+# Values may be shared (tied weights), but a small file must not unfold into many gigabytes.
 _MAX_GROWTH = 4
-_BFLOAT16 = "bfloat16"
-_STORAGES = {
-    "DoubleStorage": "<f8",
-    "FloatStorage": "<f4",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": _BFLOAT16,
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "<i1",
-    "ByteStorage": "<u1",
-    "BoolStorage": "?",
-}
 
 
-@dataclass(frozen=True, slots=True)
-class _StorageType:
-    """Stands in for a torch storage class."""
+class Stream(Protocol):
+    """What a pickle is read from."""
 
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Storage:
-    """A flat run of numbers of one type."""
-
-    values: Array
-    is_bfloat16: bool
+    def read(self, size: int = ..., /) -> bytes: ...
+    def readline(self) -> bytes: ...
 
 
-def read_torch_checkpoint(path: Path) -> dict[str, Array]:
-    """The state dict in a torch zip checkpoint, by name; bfloat16 comes as float32, all else in its own type.
+class Budget:
+    """How many bytes the values of a file may come to."""
 
-    Raises ImportFailed naming the global, entry or tensor that it does not take.
-    """
+    def __init__(self, path: Path) -> None:
+        """Some times the size of the file at `path`."""
+        self._name = path.name
+        self._left_bytes = _MAX_GROWTH * path.stat().st_size
+
+    def spend(self, n_bytes: int) -> None:
+        """Raise ImportFailed when that was more than is left."""
+        self._left_bytes -= n_bytes
+        if self._left_bytes < 0:
+            raise ImportFailed(f"{self._name}: its tensors unfold to far more bytes than the file has.")
+
+
+class StateDictUnpickler(pickle.Unpickler):
+    """Builds what the functions in `known` make, dictionaries, and nothing else."""
+
+    def __init__(self, stream: Stream, file_name: str, known: Known) -> None:
+        """`known` maps the module and the name of a global to what is called instead."""
+        super().__init__(stream)
+        self._file_name = file_name
+        self._known = {("collections", "OrderedDict"): OrderedDict, **known}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a global; raises ImportFailed naming one that is not known."""
+        if (module, name) not in self._known:
+            raise ImportFailed(
+                f"{self._file_name}: its pickle asks for {module}.{name}, which a checkpoint never needs."
+            )
+        return self._known[module, name]
+
+
+@contextmanager
+def refusing_what_fails(path: Path) -> Iterator[None]:
+    """A pickle of unknown origin can fail in any way there is: each becomes an ImportFailed that names the file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check_entries(archive, path)
-            return _state_dict(_Unpickler(archive, path).load(), path)
-    except (zipfile.BadZipFile, OSError) as exc:
-        raise ImportFailed(f"{path.name} is no zip checkpoint of torch 1.6 or later: {exc}.") from exc
+        yield
     except ImportFailed:
         raise
-    # A pickle stream of unknown origin can fail in any way there is.
+    except OSError as exc:
+        raise ImportFailed(f"{path.name} cannot be read: {exc.strerror or exc}.") from exc
     except Exception as exc:
         raise ImportFailed(f"{path.name} cannot be read as a state dict: {type(exc).__name__}: {exc}.") from exc
 
 
-def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
-    """Torch stores its entries without compression, so together they can never exceed the file."""
-    entries = archive.infolist()
-    for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-            raise ImportFailed(f"{path.name}: entry {entry.filename!r} is compressed; torch never does that.")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ImportFailed(f"{path.name}: its entries claim more bytes than the file has.")
-
-
-class _Unpickler(pickle.Unpickler):
-    """Builds state dicts and nothing else."""
-
-    def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
-        self._archive, self._path = archive, path
-        self._prefix = self._find_prefix()
-        self._storages: dict[str, _Storage] = {}
-        self._budget_bytes = _MAX_GROWTH * path.stat().st_size
-        super().__init__(io.BytesIO(self._read("data.pkl", _MAX_PICKLE_BYTES)))
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _STORAGES:
-            return _StorageType(_STORAGES[name])
-        known: dict[tuple[str, str], Callable[..., Any]] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): self._rebuild_tensor,
-            ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-        }
-        if (module, name) not in known:
-            raise ImportFailed(
-                f"{self._path.name}: its pickle asks for {module}.{name}, which a checkpoint never needs."
-            )
-        return known[module, name]
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage_type, key, _location, numel = pid
-        if kind != "storage" or not isinstance(storage_type, _StorageType) or not isinstance(key, str):
-            raise ImportFailed(f"{self._path.name}: an unknown kind of storage: {kind!r}.")
-        if key not in self._storages:
-            self._storages[key] = self._read_storage(storage_type, key, int(numel))
-        return self._storages[key]
-
-    def _find_prefix(self) -> str:
-        names = [name for name in self._archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
-        if len(names) != 1:
-            raise ImportFailed(f"{self._path.name} holds {len(names)} entries named data.pkl, not one.")
-        order = names[0].replace("data.pkl", "byteorder")
-        if order in self._archive.namelist() and self._archive.read(order) != b"little":
-            raise ImportFailed(f"{self._path.name} was written on a big-endian machine; save it again on another.")
-        return names[0].removesuffix("data.pkl")
-
-    def _read(self, name: str, limit_bytes: int) -> bytes:
-        entry = self._archive.getinfo(self._prefix + name)
-        if entry.file_size > limit_bytes:
-            raise ImportFailed(f"{self._path.name}: entry {name} has {entry.file_size} bytes, more than it can need.")
-        return self._archive.read(entry)
-
-    def _read_storage(self, storage_type: _StorageType, key: str, numel: int) -> _Storage:
-        is_bfloat16 = storage_type.dtype == _BFLOAT16
-        dtype = np.dtype("<u2" if is_bfloat16 else storage_type.dtype)
-        raw = self._read(f"data/{key}", numel * dtype.itemsize)
-        if len(raw) != numel * dtype.itemsize:
-            raise ImportFailed(f"{self._path.name}: storage {key} has {len(raw)} bytes, not {numel} numbers.")
-        return _Storage(np.frombuffer(raw, dtype), is_bfloat16)
-
-    def _rebuild_tensor(self, storage: _Storage, offset: int, size: Any, stride: Any, *_hooks: Any) -> Array:
-        shape, strides = tuple(int(n) for n in size), tuple(int(n) for n in stride)
-        values = storage.values[offset:]
-        last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-        numel = int(np.prod(shape, dtype=np.float64))
-        is_inside = (
-            min((offset, *shape, *strides), default=0) >= 0 and last < max(values.size, 1) and numel <= values.size
-        )
-        if not is_inside:
-            raise ImportFailed(f"{self._path.name}: a tensor of shape {shape} reaches outside its storage.")
-        self._spend(numel * 4)
-        itemsize = values.dtype.itemsize
-        view = np.lib.stride_tricks.as_strided(values, shape, [step * itemsize for step in strides], writeable=False)
-        if storage.is_bfloat16:
-            return (view.astype(np.uint32) << 16).view(np.float32)
-        return np.ascontiguousarray(view).reshape(shape)
-
-    def _spend(self, n_bytes: int) -> None:
-        self._budget_bytes -= n_bytes
-        if self._budget_bytes < 0:
-            raise ImportFailed(f"{self._path.name}: its tensors unfold to far more bytes than the file has.")
-
-
-def _rebuild_parameter(data: Array, *_rest: Any) -> Array:
-    return data
-
-
-def _state_dict(loaded: Any, path: Path) -> dict[str, Array]:
+def checked_state_dict(loaded: Any, path: Path) -> dict[str, Array]:
+    """`loaded` when it maps names to arrays and to nothing else; raises ImportFailed naming the entry that is wrong."""
     if not isinstance(loaded, dict) or not loaded:
         raise ImportFailed(f"{path.name} holds a {type(loaded).__name__}, not a state dict.")
     for name, tensor in loaded.items():

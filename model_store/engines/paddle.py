@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from model_store.artifacts.graphs import MODEL_FILE, PARAMS_FILE
+from model_store.artifacts.graphs import model_file, params_file
 from model_store.engines.cpu import is_bf16_processor
+from model_store.engines.faults import as_error
 from model_store.engines.heap import Trimmer
 from model_store.errors import LoadFailed, PredictFailed
 
@@ -30,29 +31,36 @@ class PaddleEngine:
     def __init__(
         self,
         graph_dir: Path,
+        graph: str,
         outputs: Sequence[str],
         *,
         precision: EnginePrecision = "fp32",
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
-        """Load the graph in `graph_dir`; `outputs` names its outputs in their order.
+        """Load `graph` of those in `graph_dir`; `outputs` names its outputs in their order.
 
-        `device` is "cpu" or "gpu:<index>". bf16 is for processors that have it, fp16 for GPUs. Raises LoadFailed.
+        `device` is "cpu" or "gpu:<index>". bf16 is for processors that have it, fp16 for GPUs.
+
+        Raises LoadFailed, DeviceMemoryExhausted, or the DeviceFault after which the process has to end.
         """
         _check_precision(precision, device)
         # Paddle's glog reads this when the library is loaded.
         os.environ.setdefault("GLOG_minloglevel", "2")
         try:
-            self._predictor = _predictor(graph_dir, precision, threads, device)
+            self._predictor = _predictor(graph_dir, graph, precision, threads, device)
         # Paddle raises bare RuntimeError, OSError, ValueError and its own C++ types.
         except Exception as exc:
-            raise LoadFailed(f"Paddle cannot load the graph: {_first_line(exc)}") from exc
+            raise as_error(exc, LoadFailed, f"Paddle cannot load the {graph} graph") from exc
+        self._graph = graph
         self._outputs = dict(zip(outputs, self._predictor.get_output_names(), strict=True))
         self._trimmer = Trimmer()
 
     def run(self, inputs: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
-        """Run the graph; copies out only the outputs in `wanted`. Raises PredictFailed."""
+        """Run the graph; copies out only the outputs in `wanted`.
+
+        Raises PredictFailed, DeviceMemoryExhausted, or the DeviceFault after which the process has to end.
+        """
         try:
             for name, array in inputs.items():
                 handle = self._predictor.get_input_handle(name)
@@ -61,7 +69,7 @@ class PaddleEngine:
             self._predictor.run()
             outputs = {name: self._copy(name) for name in wanted}
         except Exception as exc:
-            raise PredictFailed(f"Paddle cannot run the graph: {_first_line(exc)}") from exc
+            raise as_error(exc, PredictFailed, f"Paddle cannot run the {self._graph} graph") from exc
         self._trimmer.after_run()
         return outputs
 
@@ -83,10 +91,10 @@ def _check_precision(precision: EnginePrecision, device: str) -> None:
         raise LoadFailed("fp16 needs a GPU. Load the version in fp32 or bf16.")
 
 
-def _predictor(graph_dir: Path, precision: EnginePrecision, threads: int, device: str) -> Any:
+def _predictor(graph_dir: Path, graph: str, precision: EnginePrecision, threads: int, device: str) -> Any:
     from paddle.inference import Config, create_predictor
 
-    config = Config(str(graph_dir / MODEL_FILE), str(graph_dir / PARAMS_FILE))
+    config = Config(str(graph_dir / model_file(graph)), str(graph_dir / params_file(graph)))
     config.disable_glog_info()
     if device == "cpu":
         _use_cpu(config, precision, threads)
@@ -129,10 +137,3 @@ def _gpu_index(device: str) -> int:
     if kind != "gpu" or not index.isdigit():
         raise LoadFailed(f"Unknown device {device!r}: say cpu or gpu:<index>.")
     return int(index)
-
-
-def _first_line(exc: Exception) -> str:
-    """Paddle's messages carry a C++ stack before the line that matters."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line] or lines or [type(exc).__name__]
-    return telling[-1][:300]

@@ -1,11 +1,14 @@
 """`python -m model_store.importers`: import foreign models in a process of its own.
 
-    wenet SOURCE_DIR --store DIR --name zh-general --language zh --domain general
-    wenet --batch --store DIR     a JSON list of {"source", "name", "language", "domain"} on standard input
+    model SOURCE --store DIR --name zh-general --language zh --domain general     in whatever layout
+    wenet SOURCE ...                train.yaml, units.txt, global_cmvn, final.pt
+    paddlespeech SOURCE ...         model.yaml, data/, exp/<name>/checkpoints/<name>.pdparams
+    model --batch --store DIR       a JSON list of {"source", "name", "language", "domain", "layout"} on standard input
     graph --store DIR [DIGEST ...]  export the graphs that this Paddle lacks, of all versions when none is said
 
-One JSON line of result per model on standard output, `{"error": code, "message": ...}` for one that failed; the exit
-status is 1 when any did. Everything else, Paddle's own talk included, goes to standard error.
+A source is a directory or a `.tar.gz` of it. One JSON line of result per model on standard output, `{"error": code,
+"message": ...}` for one that failed; the exit status is 1 when any did. Everything else, Paddle's own talk included,
+goes to standard error.
 """
 
 import argparse
@@ -20,6 +23,13 @@ import msgspec
 
 from model_store.artifacts.store import ArtifactStore
 from model_store.errors import VoxgateError
+from model_store.importers.request import ImportRequest
+
+_LAYOUTS = {
+    "model": "a model in any layout, which is told by its files",
+    "wenet": "a model in WeNet's layout: train.yaml, units.txt, global_cmvn, final.pt",
+    "paddlespeech": "a model in PaddleSpeech's layout: model.yaml, data/, exp/<name>/checkpoints/<name>.pdparams",
+}
 
 
 def main() -> int:
@@ -29,20 +39,21 @@ def main() -> int:
         store = ArtifactStore(arguments.store)
         if arguments.command == "graph":
             return _report(results, [_graph_job(store, digest) for digest in arguments.digests or store.digests()])
-        return _report(results, _wenet_jobs(arguments, store))
+        return _report(results, [_import_job(request, store) for request in _requests(arguments)])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model_store.importers", description="Import foreign models.")
     commands = parser.add_subparsers(dest="command", required=True)
-    wenet = commands.add_parser("wenet", help="a model in WeNet's layout")
-    wenet.add_argument("source", nargs="?", help="directory with train.yaml, units.txt, global_cmvn and final.pt")
-    wenet.add_argument("--store", type=Path, required=True, help="the artifact store")
-    wenet.add_argument("--name", help="name of the model")
-    wenet.add_argument("--language", help="BCP-47 primary tag; needed for a recogniser")
-    wenet.add_argument("--domain", help="what it is meant for")
-    wenet.add_argument("--batch", action="store_true", help="read a JSON list of models on standard input")
-    graph = commands.add_parser("graph", help="export missing graphs")
+    for name, what in _LAYOUTS.items():
+        layout = commands.add_parser(name, help=what, description=f"Import {what}.")
+        layout.add_argument("source", nargs="?", help="directory of the model, or a .tar.gz of it")
+        layout.add_argument("--store", type=Path, required=True, help="the artifact store")
+        layout.add_argument("--name", help="name of the model")
+        layout.add_argument("--language", help="BCP-47 primary tag; needed for a recogniser")
+        layout.add_argument("--domain", help="what it is meant for")
+        layout.add_argument("--batch", action="store_true", help="read a JSON list of models on standard input")
+    graph = commands.add_parser("graph", help="export missing graphs", description="Export missing graphs.")
     graph.add_argument("digests", nargs="*", help="versions; all when none is said")
     graph.add_argument("--store", type=Path, required=True, help="the artifact store")
     return parser
@@ -51,20 +62,25 @@ def _parser() -> argparse.ArgumentParser:
 Job = Callable[[], object]
 
 
-def _wenet_jobs(arguments: argparse.Namespace, store: ArtifactStore) -> list[Job]:
-    from model_store.importers.wenet import ImportRequest, import_wenet
-
-    def job(request: ImportRequest) -> Job:
-        return lambda: import_wenet(request, store)
-
+def _requests(arguments: argparse.Namespace) -> list[ImportRequest]:
+    """What to import; a command that names a layout means it for each."""
     if arguments.batch:
-        return [job(request) for request in msgspec.json.decode(sys.stdin.buffer.read(), type=list[ImportRequest])]
-    if not arguments.source or not arguments.name:
-        raise SystemExit("Say the source directory and --name, or use --batch.")
-    wanted = ImportRequest(
-        source=arguments.source, name=arguments.name, language=arguments.language, domain=arguments.domain
-    )
-    return [job(wanted)]
+        requests = msgspec.json.decode(sys.stdin.buffer.read(), type=list[ImportRequest])
+    elif arguments.source and arguments.name:
+        said = {name: getattr(arguments, name) for name in ("source", "name", "language", "domain")}
+        requests = [ImportRequest(**said)]
+    else:
+        raise SystemExit("Say the source and --name, or use --batch.")
+    if arguments.command == "model":
+        return requests
+    return [msgspec.structs.replace(request, layout=arguments.command) for request in requests]
+
+
+def _import_job(request: ImportRequest, store: ArtifactStore) -> Job:
+    # Here, and not at the top: `--help` should not wait for Paddle.
+    from model_store.importers.layouts import import_model
+
+    return lambda: import_model(request, store)
 
 
 def _graph_job(store: ArtifactStore, digest: str) -> Job:

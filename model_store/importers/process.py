@@ -6,41 +6,74 @@ import json
 import sys
 from collections.abc import Sequence
 
+import structlog
 from msgspec import Struct, structs
 
 from model_store.artifacts.store import ArtifactStore
 from model_store.errors import ImportFailed
+from model_store.importers.request import Layout
+
+log = structlog.get_logger()
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """A model in WeNet's layout to import: the directory of its files, and as which model."""
+    """A model to import: the directory of its files or a `.tar.gz` of it, and as which model.
+
+    Without a `layout`, the importer tells it by the files.
+    """
 
     source: str
     name: str
     language: str | None = None
     domain: str | None = None
+    layout: Layout | None = None
 
 
 async def import_models(orders: Sequence[Order], store: ArtifactStore) -> list[str]:
     """Import the models into `store`; returns the digests of the versions. Raises ImportFailed."""
+    request = json.dumps([structs.asdict(order) for order in orders]).encode()
+    results = await _results_of("model", "--batch", store=store, told=request, expected=len(orders))
+    for result in results:
+        if "error" in result:
+            raise ImportFailed(result["message"])
+    return [result["version"] for result in results]
+
+
+async def make_graphs(versions: Sequence[str], store: ArtifactStore) -> None:
+    """Export the graphs that this Paddle lacks, of versions that were imported with another or an older network code.
+
+    What cannot be made is logged: its version fails when it is loaded, and the others serve.
+    """
+    # There or not: whether it is sound would take reading all of them, and is seen when one is loaded.
+    lacking = [version for version in versions if not store.graph_dir(version).is_dir()]
+    if not lacking:
+        return
+    log.info("importers.making_graphs", versions=[version[:12] for version in lacking])
+    try:
+        results = await _results_of("graph", *lacking, store=store, expected=len(lacking))
+    except ImportFailed as error:
+        results = [{"error": error.code, "message": error.message}]
+    for result in results:
+        if "error" in result:
+            log.warning("importers.no_graph", error=result["message"])
+
+
+async def _results_of(*command: str, store: ArtifactStore, told: bytes = b"", expected: int) -> list[dict[str, str]]:
+    """What the importer's process answers, one result for each thing that it is asked; raises ImportFailed."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "model_store.importers", "wenet", "--batch", "--store", str(store.root)),
+        *(sys.executable, "-m", "model_store.importers", *command, "--store", str(store.root)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        request = json.dumps([structs.asdict(order) for order in orders]).encode()
-        out, err = await process.communicate(request)
+        out, err = await process.communicate(told)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         raise
     results = [json.loads(line) for line in out.splitlines()]
-    for result in results:
-        if "error" in result:
-            raise ImportFailed(result["message"])
-    if len(results) != len(orders):
-        told = err.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-        raise ImportFailed(f"The importer ended early: {told[-1]}")
-    return [result["version"] for result in results]
+    if len(results) != expected and not any("error" in result for result in results):
+        last = err.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+        raise ImportFailed(f"The importer ended early: {last[-1]}")
+    return results

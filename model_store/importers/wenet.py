@@ -2,119 +2,88 @@
 
 from pathlib import Path
 
-from msgspec import Struct
-
-from model_store.artifacts.files import describe
-from model_store.artifacts.manifest import Manifest, Source
+from model_store.artifacts.manifest import Decoder, Manifest, Source
 from model_store.artifacts.store import ArtifactStore
-from model_store.artifacts.unpickling import Array, read_torch_checkpoint
+from model_store.artifacts.torch_checkpoint import read_torch_checkpoint
+from model_store.artifacts.unpickling import Array
 from model_store.errors import ImportFailed
-from model_store.importers.cmvn import check_same, read_cmvn
+from model_store.importers.cmvn import no_normalisation, normalised_before, read_cmvn, with_statistics
 from model_store.importers.config import read_yaml
-from model_store.importers.publishing import Draft, publish
+from model_store.importers.foreign import bring_in, language_of_recogniser
+from model_store.importers.publishing import Draft
+from model_store.importers.request import Imported, ImportRequest
+from model_store.importers.sources import digests, needed_file
+from model_store.importers.tensors import TORCH, convert_tensors
+from model_store.importers.vocabulary import check_units, has_pieces, read_units
 from model_store.importers.wenet_config import WenetConfig, read_config
-from model_store.importers.wenet_tensors import convert_tensors
 from model_store.nets.models import build, shapes
-from model_store.predictors.tokens import BLANK, TokenTable
+from model_store.predictors.tokens import TokenTable
 
 LAYOUT = "wenet"
 CONFIG_FILE, TABLE_FILE, CMVN_FILE, CHECKPOINT_FILE = "train.yaml", "units.txt", "global_cmvn", "final.pt"
-_CMVN_TENSORS = {"mean": "encoder.global_cmvn.mean", "istd": "encoder.global_cmvn.istd"}
-
-
-class ImportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to import, and as which model; a recogniser needs a language, a language classifier takes none."""
-
-    source: str
-    name: str
-    language: str | None = None
-    domain: str | None = None
-
-
-class Imported(Struct, frozen=True, kw_only=True):
-    """What came of it; `unserved` lists tensors of the source that no graph of ours runs yet."""
-
-    version: str
-    name: str
-    kind: str
-    language: str | None
-    domain: str | None
-    labels: tuple[str, ...]
-    weights_bytes: int
-    unserved: list[str]
+_ENDS = frozenset({"<sos/eos>", "<sos>", "<eos>"})
 
 
 def import_wenet(request: ImportRequest, store: ArtifactStore) -> Imported:
-    """Read, convert, export, check by running, publish. Raises ImportFailed, and leaves nothing in the store then."""
-    source = Path(request.source)
-    files = _source_files(source)
-    config = read_config(read_yaml(source / CONFIG_FILE))
-    table = _table(source / TABLE_FILE, config)
-    draft_manifest = _manifest(request, config, table, Source(layout=LAYOUT, files=files))
-    checkpoint = _with_cmvn(read_torch_checkpoint(source / CHECKPOINT_FILE), source, config.encoder.n_mels)
-    tensors, unserved = convert_tensors(checkpoint, shapes(build(draft_manifest)))
-    digest = publish(Draft(manifest=draft_manifest, tensors=tensors, units_text=table.dump()), store)
-    manifest = store.manifest(digest)
-    return Imported(
-        version=digest,
-        name=manifest.name,
-        kind=manifest.kind,
-        language=manifest.language,
-        domain=manifest.domain,
-        labels=manifest.labels,
-        weights_bytes=manifest.weights_bytes,
-        unserved=unserved,
-    )
+    """Bring in the model in `request`. Raises ImportFailed, and leaves nothing in the store then."""
+    return bring_in(request, store, read_wenet)
 
 
-def _source_files(source: Path) -> dict[str, str]:
-    """Digests of the files that are read; the statistics may be in the checkpoint alone."""
-    digests = {}
-    for name in (CONFIG_FILE, TABLE_FILE, CMVN_FILE, CHECKPOINT_FILE):
-        if (source / name).is_file():
-            digests[name] = describe(source / name).sha256
-        elif name != CMVN_FILE:
-            raise ImportFailed(f"{name} is missing: a model in WeNet's layout has one.", file=name)
-    return digests
+def read_wenet(root: Path, request: ImportRequest) -> Draft:
+    """The model in the directory `root`; raises ImportFailed naming the file, key or tensor that is wrong."""
+    files = {name: needed_file(root, name, "WeNet") for name in (CONFIG_FILE, TABLE_FILE, CHECKPOINT_FILE)}
+    config = read_config(read_yaml(files[CONFIG_FILE]))
+    if config.has_cmvn and (root / CMVN_FILE).is_file():
+        files[CMVN_FILE] = root / CMVN_FILE
+    table = _table(files[TABLE_FILE], config)
+    manifest = _manifest(request, config, table, Source(layout=LAYOUT, files=digests(root, files)))
+    checkpoint = _normalised(read_torch_checkpoint(files[CHECKPOINT_FILE]), files.get(CMVN_FILE), config)
+    tensors = convert_tensors(checkpoint, shapes(build(manifest)), TORCH)
+    return Draft(manifest=manifest, tensors=tensors, units_text=table.dump())
 
 
 def _table(path: Path, config: WenetConfig) -> TokenTable:
-    try:
-        table = TokenTable.parse(path.read_text("utf-8"))
-    except (ValueError, OSError) as exc:
-        raise ImportFailed(f"{path.name} cannot be read: {exc}.") from exc
-    if len(table.symbols) != config.units:
-        raise ImportFailed(f"{path.name} has {len(table.symbols)} units, output_dim is {config.units}.")
-    if config.kind == "asr" and table.symbols[0] not in {BLANK, "<blk>"}:
-        raise ImportFailed(f"{path.name}: unit 0 is {table.symbols[0]!r}, it must be {BLANK}.")
+    table = read_units(path)
+    check_units(table, config.units, path.name, is_asr=config.kind == "asr")
+    if config.decoder is not None:
+        _check_ends(table, config.decoder, path.name)
     return table
+
+
+def _check_ends(table: TokenTable, decoder: Decoder, told: str) -> None:
+    """A table that names the units for start and end must mean those that the configuration means."""
+    named = {number: symbol for number, symbol in enumerate(table.symbols) if symbol in _ENDS}
+    for key, number in (("<sos>", decoder.sos), ("<eos>", decoder.eos)):
+        if named and number not in named:
+            raise ImportFailed(
+                f"tokenizer_conf.special_tokens.{key} is {number}, and {told} has {table.symbols[number]!r} there."
+            )
 
 
 def _manifest(request: ImportRequest, config: WenetConfig, table: TokenTable, source: Source) -> Manifest:
     is_asr = config.kind == "asr"
-    if is_asr and not request.language:
-        raise ImportFailed("A recogniser needs a language: say which one it speaks (zh, yue, en, ...).")
     return Manifest(
         name=request.name,
         kind=config.kind,
-        language=request.language if is_asr else None,
+        language=language_of_recogniser(request) if is_asr else None,
         domain=request.domain if is_asr else None,
         labels=() if is_asr else table.symbols,
         sample_rate_hz=config.sample_rate_hz,
         units=config.units,
+        tokenizer=config.tokenizer or ("bpe" if is_asr and has_pieces(table) else "char"),
         encoder=config.encoder,
+        decoder=config.decoder,
         source=source,
         files={},
     )
 
 
-def _with_cmvn(checkpoint: dict[str, Array], source: Path, n_mels: int) -> dict[str, Array]:
+def _normalised(checkpoint: dict[str, Array], cmvn: Path | None, config: WenetConfig) -> dict[str, Array]:
     """The statistics are part of the network: in the checkpoint, in their file, or the same in both."""
-    path = source / CMVN_FILE
-    if not path.is_file():
+    n_mels = config.encoder.n_mels
+    if not config.has_cmvn:
+        return normalised_before(checkpoint, no_normalisation(n_mels))
+    if cmvn is None:
+        # Those in the checkpoint, then; one that is missing is missed by name.
         return checkpoint
-    in_file = read_cmvn(path, n_mels)
-    if all(tensor in checkpoint for tensor in _CMVN_TENSORS.values()):
-        check_same({name: checkpoint[tensor] for name, tensor in _CMVN_TENSORS.items()}, in_file, CMVN_FILE)
-        return checkpoint
-    return checkpoint | {tensor: in_file[name] for name, tensor in _CMVN_TENSORS.items()}
+    return with_statistics(checkpoint, read_cmvn(cmvn, n_mels, is_json=config.is_json_cmvn), CMVN_FILE)

@@ -1,4 +1,7 @@
-"""The served networks: an encoder and a head. Their outputs are what the exported graphs answer, in this order."""
+"""The served networks, each a few parts that become graphs of their own.
+
+A part names its inputs and its outputs; what they mean stands in artifacts/graphs.py.
+"""
 
 # Paddle has no types.
 # mypy: disallow-subclassing-any=False
@@ -10,12 +13,14 @@ import numpy.typing as npt
 import paddle
 from paddle import nn
 from paddle.nn import functional as F  # noqa: N812 - everybody's name for it
+from paddle.static import InputSpec
 
-from model_store.artifacts.manifest import Encoder, Manifest
-from model_store.nets.conformer import ConformerEncoder
+from model_store.artifacts.graphs import CLASSIFIER, DECODER, ENCODER, TOP_TOKENS
+from model_store.artifacts.manifest import Encoder as EncoderShape
+from model_store.artifacts.manifest import Manifest
+from model_store.nets.decoder import BitransformerDecoder, TransformerDecoder, build_decoder
+from model_store.nets.encoder import Encoder
 
-# K: the tokens per frame that leave the graph. Beyond the 16th the rest of a trained model's probability is noise.
-TOP_TOKENS = 16
 BLANK = 0
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -30,28 +35,41 @@ class CtcHead(nn.Layer):
         self.ctc_lo = nn.Linear(size, units)
 
 
-class Recogniser(nn.Layer):
-    """An encoder with a CTC head: WeNet's `asr_model` without its attention decoder."""
+class CtcEncoder(nn.Layer):
+    """An encoder and its CTC head: what is heard in each frame."""
 
-    outputs = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames", "log_probs")
+    outputs = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames", "log_probs", "encoded")
 
-    def __init__(self, shape: Encoder, units: int) -> None:
-        """Build the network of `shape` over `units` output units."""
+    def __init__(self, encoder: Encoder, ctc: CtcHead) -> None:
+        """Share these layers with the network that they are part of."""
         super().__init__()
-        self.encoder = ConformerEncoder(shape)
-        self.ctc = CtcHead(shape.size, units)
-        self.top_tokens = min(TOP_TOKENS, units)
+        self.encoder, self.ctc = encoder, ctc
+        self.inputs = _speech_inputs(encoder.shape)
+        self.top_tokens = min(TOP_TOKENS, ctc.ctc_lo.weight.shape[1])
 
     def forward(self, feats: paddle.Tensor, lengths: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
-        """feats: (B, T, n_mels); lengths: (B,) int64.
-
-        Returns the K best log-probabilities (B, T', K) and their units (B, T', K) int32, best first; the blank's
-        log-probability (B, T'), the encoder frames (B,), and all log-probabilities (B, T', V), natural log.
-        """
+        """feats: (B, T, n_mels); lengths: (B,) int64. Returns `outputs`, the K best of each frame best first."""
         encoded, _, encoded_frames = self.encoder(feats, lengths)
         log_probs = F.log_softmax(self.ctc.ctc_lo(encoded), axis=-1)
         top_log_probs, top_ids = paddle.topk(log_probs, self.top_tokens, axis=-1)
-        return top_log_probs, top_ids.astype("int32"), log_probs[:, :, BLANK], encoded_frames, log_probs
+        return top_log_probs, top_ids.astype("int32"), log_probs[:, :, BLANK], encoded_frames, log_probs, encoded
+
+
+class Recogniser(nn.Layer):
+    """An encoder with a CTC head, and a decoder where the source has one: WeNet's `asr_model`."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Build the network that `manifest` describes."""
+        super().__init__()
+        shape = manifest.encoder
+        self.encoder = Encoder(shape)
+        self.ctc = CtcHead(shape.size, manifest.units)
+        self.decoder = build_decoder(manifest.decoder, shape.size, manifest.units) if manifest.decoder else None
+
+    def parts(self) -> "dict[str, Part]":
+        """What becomes graphs, by their names."""
+        heard: dict[str, Part] = {ENCODER: CtcEncoder(self.encoder, self.ctc)}
+        return heard if self.decoder is None else heard | {DECODER: self.decoder}
 
 
 class LanguageClassifier(nn.Layer):
@@ -59,11 +77,12 @@ class LanguageClassifier(nn.Layer):
 
     outputs = ("log_posteriors",)
 
-    def __init__(self, shape: Encoder, labels: int) -> None:
-        """Build the network of `shape` over so many labels."""
+    def __init__(self, manifest: Manifest) -> None:
+        """Build the network that `manifest` describes."""
         super().__init__()
-        self.encoder = ConformerEncoder(shape)
-        self.classifier = nn.Linear(shape.size, labels)
+        self.encoder = Encoder(manifest.encoder)
+        self.classifier = nn.Linear(manifest.encoder.size, manifest.units)
+        self.inputs = _speech_inputs(manifest.encoder)
 
     def forward(self, feats: paddle.Tensor, lengths: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
         """feats: (B, T, n_mels); lengths: (B,) int64. Returns log posteriors (B, L)."""
@@ -71,17 +90,18 @@ class LanguageClassifier(nn.Layer):
         mean = (encoded * keep).sum(axis=1) / paddle.clip(keep.sum(axis=1), min=1.0)
         return (F.log_softmax(self.classifier(mean), axis=-1),)
 
+    def parts(self) -> "dict[str, Part]":
+        """The one graph of this network."""
+        return {CLASSIFIER: self}
+
 
 Network = Recogniser | LanguageClassifier
+Part = CtcEncoder | TransformerDecoder | BitransformerDecoder | LanguageClassifier
 
 
 def build(manifest: Manifest) -> Network:
     """The network that `manifest` describes, in evaluation mode, with random weights."""
-    net: Network
-    if manifest.kind == "asr":
-        net = Recogniser(manifest.encoder, manifest.units)
-    else:
-        net = LanguageClassifier(manifest.encoder, manifest.units)
+    net: Network = Recogniser(manifest) if manifest.kind == "asr" else LanguageClassifier(manifest)
     net.eval()
     return net
 
@@ -100,3 +120,7 @@ def set_weights(net: Network, tensors: Tensors) -> None:
         name = wrong[0]
         raise ValueError(f"tensor {name} has shape {found.get(name)}, the network needs {expected.get(name)}")
     net.set_state_dict({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()})
+
+
+def _speech_inputs(shape: EncoderShape) -> tuple[InputSpec, ...]:
+    return InputSpec([None, None, shape.n_mels], "float32", "feats"), InputSpec([None], "int64", "lengths")

@@ -1,16 +1,14 @@
-"""From feature frames of 10 ms to encoder frames of 40 ms, after normalisation."""
+"""From feature frames of 10 ms to encoder frames of 40, 60 or 80 ms, after normalisation."""
 
 # Paddle has no types.
 # mypy: disallow-subclassing-any=False
 
-import numpy as np
-import numpy.typing as npt
+from itertools import pairwise
+
 import paddle
 from paddle import nn
 
-# Kernels of 3 and strides of 2, twice: an encoder frame sees 7 feature frames, and the next one starts 4 later.
-MIN_FEATURE_FRAMES = 7
-STRIDE_FRAMES = 4
+from model_store.artifacts.manifest import SUBSAMPLINGS
 
 
 class GlobalCmvn(nn.Layer):
@@ -27,30 +25,42 @@ class GlobalCmvn(nn.Layer):
         return (features - self.mean) * self.istd
 
 
-class Subsampling4(nn.Layer):
-    """Two unpadded 3x3 convolutions of stride 2 and a projection (wenet/transformer/subsampling.py)."""
+class Subsampling(nn.Layer):
+    """Unpadded strided convolutions over time and frequency, and a projection (wenet/transformer/subsampling.py)."""
 
-    def __init__(self, n_mels: int, size: int) -> None:
-        """From `n_mels` to `size` numbers per frame."""
+    def __init__(self, kind: str, n_mels: int, size: int) -> None:
+        """From `n_mels` to `size` numbers per frame; `kind` names one of SUBSAMPLINGS."""
         super().__init__()
-        self.conv = nn.Sequential(nn.Conv2D(1, size, 3, 2), nn.ReLU(), nn.Conv2D(size, size, 3, 2), nn.ReLU())
-        self.out = nn.Sequential(nn.Linear(size * (((n_mels - 1) // 2 - 1) // 2), size))
+        steps = SUBSAMPLINGS[kind]
+        self.conv = nn.Sequential(
+            *(
+                layer
+                for (channels, _), (kernel, stride) in zip(pairwise([1, *[size] * len(steps)]), steps, strict=True)
+                for layer in (nn.Conv2D(channels, size, kernel, stride), nn.ReLU())
+            )
+        )
+        projection = nn.Linear(size * frames_after(kind, n_mels), size)
+        # The sources' names: the two that came later keep it outside of a sequence.
+        if kind == "conv2d":
+            self.out = nn.Sequential(projection)
+        else:
+            self.linear = projection
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        """features: (B, 1, T, n_mels); returns (B, ((T - 1) // 2 - 1) // 2, size)."""
-        planes = self.conv(features)
-        return self.out(planes.transpose([0, 2, 1, 3]).flatten(2))
+        """features: (B, 1, T, n_mels); returns (B, T', size)."""
+        planes = self.conv(features).transpose([0, 2, 1, 3]).flatten(2)
+        return self.out(planes) if hasattr(self, "out") else self.linear(planes)
 
 
-def subsampled(n_frames: paddle.Tensor) -> paddle.Tensor:
-    """How many encoder frames so many feature frames give; integer tensor in and out."""
-    return paddle.clip(((n_frames - 1) // 2 - 1) // 2, min=0)
+def frames_after(kind: str, n_frames: int) -> int:
+    """How many frames the convolutions make of `n_frames`, of which there are enough."""
+    for kernel, stride in SUBSAMPLINGS[kind]:
+        n_frames = (n_frames - kernel) // stride + 1
+    return n_frames
 
 
-def sinusoids(length: int, size: int) -> npt.NDArray[np.float32]:
-    """Positions 0..length-1 as interleaved sines and cosines, (1, length, size) (Vaswani et al. 2017, section 3.5)."""
-    positions = np.arange(length, dtype=np.float32)[:, None]
-    rates = np.exp(np.arange(0, size, 2, dtype=np.float32) * -(np.log(10000.0) / size))
-    angles = positions * rates.astype(np.float32)
-    pairs: npt.NDArray[np.float32] = np.stack([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
-    return pairs.reshape(1, length, size)
+def subsampled(kind: str, n_frames: paddle.Tensor) -> paddle.Tensor:
+    """`frames_after` for an integer tensor, in which 0 stands for too few frames."""
+    for kernel, stride in SUBSAMPLINGS[kind]:
+        n_frames = paddle.clip((n_frames - kernel) // stride + 1, min=0)
+    return n_frames

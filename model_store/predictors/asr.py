@@ -1,25 +1,28 @@
 """Speech recognition with a CTC network: PCM in, n-best texts with word times out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from model_store.artifacts.graphs import TOP_TOKENS
 from model_store.artifacts.manifest import Manifest
-from model_store.engines.paddle import PaddleEngine
 from model_store.errors import PredictFailed
 from model_store.predictors.alignment import peaks
-from model_store.predictors.batching import features_of, runs_of, warm_up_features
+from model_store.predictors.batching import Run, features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
+from model_store.predictors.frames import Frames
 from model_store.predictors.hypotheses import AsrOptions, Hypothesis, Options, Recognition
-from model_store.predictors.predictor import FloatArray, Prediction
+from model_store.predictors.predictor import PCM_RATE_HZ, Engine, FloatArray, Prediction
+from model_store.predictors.rescoring import Rescored, Rescorer
 from model_store.predictors.search import Path, greedy, prefix_beam
 from model_store.predictors.stages import Stopwatch
 from model_store.predictors.tokens import TokenTable
-from model_store.predictors.words import confidence_of, words_of
+from model_store.predictors.words import FrameTimes, confidence_of, words_of
 
-_BLANK = 0
+Array = npt.NDArray[Any]
+
 _SEARCHED = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames")
 _NOTHING = Recognition(hypotheses=(Hypothesis(text="", score=0.0, confidence=1.0),))
 
@@ -27,12 +30,14 @@ _NOTHING = Recognition(hypotheses=(Hypothesis(text="", score=0.0, confidence=1.0
 class AsrPredictor:
     """A recogniser that is loaded."""
 
-    def __init__(self, manifest: Manifest, engine: PaddleEngine, table: TokenTable) -> None:
-        """`engine` runs the exported graph of the version that `manifest` describes; `table` names its units."""
+    def __init__(self, manifest: Manifest, encoder: Engine, decoder: Engine | None, table: TokenTable) -> None:
+        """`encoder` and `decoder` run the graphs of the version that `manifest` describes; `table` names its units."""
         self.manifest = manifest
-        self._engine = engine
+        self._encoder = encoder
+        self._rescorer = Rescorer(manifest.decoder, decoder) if manifest.decoder and decoder else None
         self._table = table
-        self._fbank = Fbank(manifest.sample_rate_hz, manifest.encoder.n_mels)
+        self._fbank = Fbank.of(manifest)
+        self._times = FrameTimes.of(manifest.encoder)
 
     def predict(self, batch: Sequence[FloatArray], options: Sequence[Options]) -> Prediction:
         """See `Predictor.predict`; a clip too short for one encoder frame has an empty text."""
@@ -41,13 +46,12 @@ class AsrPredictor:
         with watch.stage("features"):
             features = features_of(batch, self._fbank)
         found = [_NOTHING] * len(batch)
-        for run in runs_of(features):
+        for run in self._runs(features):
             with watch.stage("encoder"):
-                outputs = self._engine.run({"feats": run.feats, "lengths": run.lengths}, _SEARCHED)
-            with watch.stage("search"):
-                for row, item in enumerate(run.items):
-                    duration_s = len(batch[item]) / self.manifest.sample_rate_hz
-                    found[item] = self._search(_Frames(outputs, row), chosen[item], duration_s)
+                outputs = self._run(run, self._wanted([chosen[item] for item in run.items]))
+            for row, item in enumerate(run.items):
+                duration_s = len(batch[item]) / PCM_RATE_HZ
+                found[item] = self._recognition(Frames(outputs, row), chosen[item], duration_s, watch)
         return Prediction(outcomes=list(found), stages_s=watch.seconds)
 
     def log_probs(self, batch: Sequence[FloatArray]) -> list[FloatArray]:
@@ -57,60 +61,72 @@ class AsrPredictor:
     def log_probs_of(self, features: Sequence[FloatArray]) -> list[FloatArray]:
         """`log_probs` from features, each (T, n_mels) float32."""
         found = [np.zeros((0, self.manifest.units), np.float32)] * len(features)
-        for run in runs_of(features):
-            outputs = self._engine.run({"feats": run.feats, "lengths": run.lengths}, ("log_probs", "encoded_frames"))
+        for run in self._runs(features):
+            outputs = self._run(run, ("log_probs", "encoded_frames"))
             for row, item in enumerate(run.items):
                 found[item] = outputs["log_probs"][row, : outputs["encoded_frames"][row]]
         return found
 
     def warm_up(self) -> None:
         """See `Predictor.warm_up`."""
+        options, longest = AsrOptions(), None
         for features in warm_up_features(self.manifest.encoder.n_mels):
-            for run in runs_of(features):
-                outputs = self._engine.run({"feats": run.feats, "lengths": run.lengths}, _SEARCHED)
-                self._search(_Frames(outputs, 0), AsrOptions(), 30.0)
+            for run in self._runs(features):
+                frames = Frames(self._run(run, self._wanted([options])), 0)
+                self._recognition(frames, options, 30.0, Stopwatch())
+                longest = frames if longest is None else longest
+        if self._rescorer and longest:
+            self._rescorer.warm_up(longest.encoded)
 
-    def _search(self, frames: "_Frames", options: AsrOptions, duration_s: float) -> Recognition:
-        if options.beam_size == 1:
-            paths = [greedy(frames.log_probs, frames.ids)]
-        else:
-            paths = prefix_beam(*frames.with_blank(), options.beam_size)
-        return Recognition(tuple(self._hypothesis(path, frames, duration_s) for path in paths[: options.n_best]))
+    def _runs(self, features: Sequence[FloatArray]) -> Iterator[Run]:
+        return runs_of(features, self.manifest.encoder.min_frames)
 
-    def _hypothesis(self, path: Path, frames: "_Frames", duration_s: float) -> Hypothesis:
-        at, log_probs = peaks(np.array(path.tokens, np.int32), frames.log_probs, frames.ids, frames.blank)
+    def _run(self, run: Run, wanted: Sequence[str]) -> dict[str, Array]:
+        return self._encoder.run({"feats": run.feats, "lengths": run.lengths}, wanted)
+
+    def _wanted(self, options: Sequence[AsrOptions]) -> list[str]:
+        """The outputs that a run needs; the others are large, and stay where they are."""
+        wanted = list(_SEARCHED)
+        if any(option.beam_size > TOP_TOKENS for option in options):
+            wanted.append("log_probs")
+        if any(self._rescorer_for(option) for option in options):
+            wanted.append("encoded")
+        return wanted
+
+    def _rescorer_for(self, options: AsrOptions) -> Rescorer | None:
+        return self._rescorer if options.rescoring and options.beam_size > 1 else None
+
+    def _recognition(self, frames: Frames, options: AsrOptions, duration_s: float, watch: Stopwatch) -> Recognition:
+        rescorer = self._rescorer_for(options)
+        with watch.stage("search"):
+            best = frames.best(options.beam_size)
+            paths = [greedy(*best)] if options.beam_size == 1 else prefix_beam(*best, options.beam_size)
+            if rescorer is None:
+                found = [self._heard(path, frames, best, duration_s) for path in paths[: options.n_best]]
+                return Recognition(tuple(found))
+        with watch.stage("rescoring"):
+            judged = rescorer(frames.encoded, paths, options)[: options.n_best]
+            return Recognition(tuple(self._judged(one, frames, best, duration_s) for one in judged))
+
+    def _heard(self, path: Path, frames: Frames, best: tuple[Array, Array], duration_s: float) -> Hypothesis:
+        """The hypothesis of a text that the CTC search found."""
+        at, log_probs = peaks(np.array(path.tokens, np.int32), *best, frames.blank)
         # A text is as sure as its tokens; silence is as sure as the blanks that it is made of.
         evidence = log_probs.tolist() if path.tokens else frames.blank.tolist()
-        return Hypothesis(
-            text=self._table.text(path.tokens),
-            score=path.score,
-            confidence=confidence_of(evidence),
-            words=words_of(path.tokens, at.tolist(), log_probs.tolist(), self._table, duration_s),
-        )
+        return self._hypothesis(path, at, log_probs.tolist(), confidence_of(evidence), duration_s)
 
+    def _judged(self, one: Rescored, frames: Frames, best: tuple[Array, Array], duration_s: float) -> Hypothesis:
+        """The hypothesis of a text that was rescored; where its tokens are, CTC knows alone."""
+        at, _ = peaks(np.array(one.path.tokens, np.int32), *best, frames.blank)
+        confidence = confidence_of([one.confidence_log_prob])
+        return self._hypothesis(one.path, at, one.token_log_probs, confidence, duration_s)
 
-class _Frames:
-    """What the graph said of one clip: K best log-probabilities and units, (T', K), and the blank's, (T',)."""
-
-    def __init__(self, outputs: Mapping[str, npt.NDArray[Any]], row: int) -> None:
-        n_frames = int(outputs["encoded_frames"][row])
-        self.log_probs = outputs["top_log_probs"][row, :n_frames]
-        self.ids = outputs["top_ids"][row, :n_frames]
-        self.blank = outputs["blank_log_probs"][row, :n_frames]
-        if not np.isfinite(self.log_probs).all():
-            raise PredictFailed("The network's answer is not finite. Load the version in fp32, or import it again.")
-
-    def with_blank(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """The K best of each frame, where the blank takes the place of the K-th when it is not among them.
-
-        Without it a prefix could not outlive the frame unchanged.
-        """
-        lacks_blank = ~(self.ids == _BLANK).any(axis=1)
-        if not lacks_blank.any():
-            return self.log_probs, self.ids
-        log_probs, ids = self.log_probs.copy(), self.ids.copy()
-        log_probs[lacks_blank, -1], ids[lacks_blank, -1] = self.blank[lacks_blank], _BLANK
-        return log_probs, ids
+    def _hypothesis(
+        self, path: Path, frames: Array, log_probs: Sequence[float], confidence: float, duration_s: float
+    ) -> Hypothesis:
+        spans = self._times.spans(frames.tolist(), duration_s)
+        words = words_of(path.tokens, spans, log_probs, self._table)
+        return Hypothesis(self._table.text(path.tokens), path.score, confidence, words)
 
 
 def _asr_options(options: Options) -> AsrOptions:

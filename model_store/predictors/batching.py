@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model_store.errors import PredictFailed
-from model_store.predictors.features import Fbank
-from model_store.predictors.predictor import FloatArray
+from model_store.predictors.features import Fbank, resampled
+from model_store.predictors.predictor import PCM_RATE_HZ, FloatArray
 
-# Fewer feature frames than this do not give an encoder frame.
-MIN_FRAMES = 7
 _BUCKET_FRAMES = 32
 _LONG_CLIP_FRAMES = 3072
 # Two clips of 30 s, or one that is longer. A bigger run takes more memory and, on a CPU, gains no speed.
@@ -28,10 +26,13 @@ class Run:
 
 
 def features_of(clips: Sequence[FloatArray], fbank: Fbank) -> list[FloatArray]:
-    """The features of each clip, (T, n_mels); raises PredictFailed when a clip holds numbers that are not finite."""
+    """The features of each clip, (T, n_mels), at the rate of `fbank`.
+
+    Raises PredictFailed when a clip holds numbers that are not finite.
+    """
     if not all(np.isfinite(clip).all() for clip in clips):
         raise PredictFailed("The audio holds numbers that are not finite.")
-    return [fbank(clip) for clip in clips]
+    return [fbank(resampled(clip, PCM_RATE_HZ, fbank.sample_rate_hz)) for clip in clips]
 
 
 def bucket_of(n_frames: int) -> int:
@@ -40,9 +41,9 @@ def bucket_of(n_frames: int) -> int:
     return -(-n_frames // step) * step
 
 
-def runs_of(features: Sequence[FloatArray]) -> Iterator[Run]:
-    """Group clips of like length; those that are too short for the network are in no group."""
-    usable = [i for i in range(len(features)) if len(features[i]) >= MIN_FRAMES]
+def runs_of(features: Sequence[FloatArray], min_frames: int) -> Iterator[Run]:
+    """Group clips of like length; those of fewer than `min_frames`, too short for the network, are in no group."""
+    usable = [i for i in range(len(features)) if len(features[i]) >= min_frames]
     usable.sort(key=lambda i: (len(features[i]), i), reverse=True)
     while usable:
         n_frames = bucket_of(len(features[usable[0]]))

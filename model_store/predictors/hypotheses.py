@@ -6,10 +6,18 @@ from msgspec import Meta, Struct
 
 
 class AsrOptions(Struct, frozen=True, tag="asr"):
-    """How one utterance is searched. `beam_size` 1 is greedy."""
+    """How one utterance is searched. `beam_size` 1 is greedy, and the default is what WeNet and PaddleSpeech take.
 
-    beam_size: Annotated[int, Meta(ge=1, le=64)] = 8
+    `rescoring`: with the attention decoder, where the version has one and there is a beam to choose from. Of the two
+    weights, see `Hypothesis.score`, None takes the version's own; `reverse_weight` is without effect where the decoder
+    reads from left to right alone.
+    """
+
+    beam_size: Annotated[int, Meta(ge=1, le=64)] = 10
     n_best: Annotated[int, Meta(ge=1, le=64)] = 1
+    rescoring: bool = True
+    ctc_weight: Annotated[float, Meta(ge=0)] | None = None
+    reverse_weight: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class LidOptions(Struct, frozen=True, tag="lid"):
@@ -29,7 +37,16 @@ class Word(Struct, frozen=True):
 
 
 class Hypothesis(Struct, frozen=True):
-    """One reading of an utterance. `score`: natural log of its CTC prefix probability; confidence in 0..1."""
+    """One reading of an utterance; confidence in 0..1.
+
+    `score` orders the readings of one utterance, and natural logs make it. Greedy: of the probability of the best
+    alignment; prefix beam: of the text, over the alignments that were kept; rescored: the attention decoder's, of text
+    and end, plus `ctc_weight` times the beam's. With decoders for both directions, the one from right to left has the
+    share `reverse_weight` in theirs.
+
+    The confidence of a token is its CTC probability where that is highest; where it was rescored, its probability in
+    the decoder, the mean of both directions. A text's is the geometric mean over its tokens (rescored: and its end).
+    """
 
     text: str
     score: float

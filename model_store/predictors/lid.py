@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_store.artifacts.manifest import Manifest
-from model_store.engines.paddle import PaddleEngine
 from model_store.errors import PredictFailed
 from model_store.predictors.batching import features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
 from model_store.predictors.hypotheses import Identification, LidOptions, Options
-from model_store.predictors.predictor import FloatArray, Prediction
+from model_store.predictors.predictor import Engine, FloatArray, Prediction
 from model_store.predictors.stages import Stopwatch
 
 _POSTERIORS = ("log_posteriors",)
@@ -20,11 +19,11 @@ _POSTERIORS = ("log_posteriors",)
 class LidPredictor:
     """A language classifier that is loaded."""
 
-    def __init__(self, manifest: Manifest, engine: PaddleEngine) -> None:
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
         """`engine` runs the exported graph of the version that `manifest` describes."""
         self.manifest = manifest
         self._engine = engine
-        self._fbank = Fbank(manifest.sample_rate_hz, manifest.encoder.n_mels)
+        self._fbank = Fbank.of(manifest)
 
     def predict(self, batch: Sequence[FloatArray], options: Sequence[Options]) -> Prediction:
         """See `Predictor.predict`; of a clip too short to judge, every label is as likely as the next."""
@@ -35,7 +34,7 @@ class LidPredictor:
             features = features_of(batch, self._fbank)
         undecided = np.full(len(self.manifest.labels), 1 / len(self.manifest.labels))
         found = [self._identification(undecided)] * len(batch)
-        for run in runs_of(features):
+        for run in runs_of(features, self.manifest.encoder.min_frames):
             with watch.stage("encoder"):
                 outputs = self._engine.run({"feats": run.feats, "lengths": run.lengths}, _POSTERIORS)
             with watch.stage("search"):
@@ -46,7 +45,7 @@ class LidPredictor:
     def warm_up(self) -> None:
         """See `Predictor.warm_up`."""
         for features in warm_up_features(self.manifest.encoder.n_mels):
-            for run in runs_of(features):
+            for run in runs_of(features, self.manifest.encoder.min_frames):
                 self._engine.run({"feats": run.feats, "lengths": run.lengths}, _POSTERIORS)
 
     def _identification(self, posteriors: npt.NDArray[np.float64]) -> Identification:

@@ -1,9 +1,9 @@
-"""A published version and its graph -> a predictor."""
+"""A published version and its graphs -> a predictor."""
 
 from pathlib import Path
 
 from model_store.artifacts.files import verify
-from model_store.artifacts.graphs import read_record
+from model_store.artifacts.graphs import CLASSIFIER, DECODER, ENCODER, read_record
 from model_store.artifacts.manifest import UNITS_FILE
 from model_store.artifacts.store import read_manifest
 from model_store.engines.paddle import PaddleEngine
@@ -18,14 +18,18 @@ from model_store.predictors.tokens import TokenTable
 def load(version_dir: Path, graph_dir: Path, *, precision: Precision, threads: int, device: str = "cpu") -> Predictor:
     """Load a version onto a device; the digests of all files that are used are checked first.
 
-    Raises ArtifactCorrupt when a file is not what was published, LoadFailed when Paddle cannot take the graph.
+    Raises ArtifactCorrupt when a file is not what was published, LoadFailed when Paddle cannot take a graph.
     """
     manifest = read_manifest(version_dir)
     verify(version_dir, {UNITS_FILE: manifest.files[UNITS_FILE]})
     record = read_record(graph_dir)
     if record.version != manifest.digest:
-        raise ArtifactCorrupt("The graph was made from another version. Run `python -m model_store.importers graph`.")
-    engine = PaddleEngine(graph_dir, record.outputs, precision=precision, threads=threads, device=device)
+        raise ArtifactCorrupt("The graphs were made from another version. Run `python -m model_store.importers graph`.")
+    engines = {
+        graph: PaddleEngine(graph_dir, graph, outputs, precision=precision, threads=threads, device=device)
+        for graph, outputs in record.graphs.items()
+    }
     if manifest.kind == "lid":
-        return LidPredictor(manifest, engine)
-    return AsrPredictor(manifest, engine, TokenTable.parse((version_dir / UNITS_FILE).read_text("utf-8")))
+        return LidPredictor(manifest, engines[CLASSIFIER])
+    table = TokenTable.parse((version_dir / UNITS_FILE).read_text("utf-8"))
+    return AsrPredictor(manifest, engines[ENCODER], engines.get(DECODER), table)

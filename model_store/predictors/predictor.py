@@ -1,7 +1,7 @@
 """What every predictor does: audio in, outcomes out, and how long each stage took."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,22 @@ from model_store.predictors.hypotheses import Options, Outcome
 
 FloatArray = npt.NDArray[np.float32]
 
+# Of all audio that predictors are given. A model that was trained at another rate gets it resampled, in `features`.
+PCM_RATE_HZ = 16_000
+
 
 class Prediction(Struct, frozen=True):
-    """One outcome per item of a batch, in its order; `stages_s` has the keys features, encoder and search."""
+    """One outcome per item of a batch, in its order; `stages_s` has a key for every stage in `stages.STAGES`."""
 
     outcomes: list[Outcome]
     stages_s: dict[str, float]
+
+
+class Engine(Protocol):
+    """A graph that is loaded: named arrays in and out."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], wanted: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Run the graph once; what is not in `wanted` is not copied out. Raises PredictFailed."""
 
 
 class Predictor(Protocol):
@@ -28,7 +38,7 @@ class Predictor(Protocol):
         """What is loaded."""
 
     def predict(self, batch: Sequence[FloatArray], options: Sequence[Options]) -> Prediction:
-        """Recognise or classify: each clip is (N,) float32 in [-1, 1] at `manifest.sample_rate_hz`.
+        """Recognise or classify: each clip is (N,) float32 in [-1, 1] at `PCM_RATE_HZ`, whatever the model's rate is.
 
         Raises PredictFailed. An item's outcome does not depend on the others in its batch, beyond rounding.
         """

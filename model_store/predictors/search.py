@@ -1,7 +1,8 @@
-"""CTC search: greedy, and prefix beam (Hannun et al. 2014, arXiv 1408.2873, algorithm 1; wenet/transformer/search.py).
+"""CTC search: greedy, and prefix beam (Hannun et al. 2014, arXiv 1408.2873, algorithm 1).
 
-Compiled when the module is imported first, with explicit signatures, and kept on disk: no request waits for a
-compiler. Runs without the GIL. Everything takes, per frame, K units and their log-probabilities; unit 0 is the blank.
+As WeNet and PaddleSpeech run it (wenet/models/transformer/search.py; paddlespeech/s2t/models/u2/u2.py): a frame offers
+its `beam_size` best units and no others, so a prefix that is to outlive a frame unchanged needs the blank, or its own
+last unit, among them. Everything takes, per frame, K units and their log-probabilities, best first; unit 0 is blank.
 """
 
 import math
@@ -17,10 +18,18 @@ from model_store.predictors.compiled import compiled
 Array = npt.NDArray[Any]
 
 _NEVER = -np.inf
+# Columns of the tree, one row per prefix that was ever in the beam: where it hangs, and its place in the beam or -1.
+_PARENT, _UNIT, _FIRST_CHILD, _NEXT_SIBLING, _DEPTH, _PLACE = range(6)
+# Columns of a candidate: the prefix that it comes from, and the unit that it adds, or -1.
+_FROM, _ADDS = range(2)
+# Columns of probabilities, natural logs: of the alignments that end in a blank, and of those that end in a unit.
+_IN_BLANK, _IN_UNIT = range(2)
+
 _FLOATS = types.Array(types.float32, 2, "C", readonly=True)
 _NUMBERS = types.Array(types.int32, 2, "C", readonly=True)
-_I32, _F64 = types.int32[::1], types.float64[::1]
-_FOUND = types.Tuple((types.int32[:, ::1], types.int32[::1], types.float64[::1]))
+_FRAME_FLOATS = types.Array(types.float32, 1, "C", readonly=True)
+_FRAME_NUMBERS = types.Array(types.int32, 1, "C", readonly=True)
+_ROWS, _SCORES, _NODES, _ORDER = types.int32[:, ::1], types.float64[:, ::1], types.int32[::1], types.int64[::1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +54,11 @@ def greedy(log_probs: Array, ids: Array) -> Path:
 def prefix_beam(log_probs: Array, ids: Array, beam_size: int) -> list[Path]:
     """The `beam_size` most probable texts, best first, each summed over its alignments that survived the beam.
 
-    log_probs: (T, K) float32, natural log, K the units that may be chosen in a frame, each once; ids: (T, K) int32.
+    log_probs: (T, K) float32, natural log, best first; ids: (T, K) int32, each unit once in a frame. Of the K the first
+    `beam_size` are looked at. There are fewer texts than `beam_size` where so many have no alignment at all.
     """
-    tokens, lengths, scores = _prefix_beam(np.ascontiguousarray(log_probs), np.ascontiguousarray(ids), beam_size)
+    offered = np.ascontiguousarray(log_probs[:, :beam_size]), np.ascontiguousarray(ids[:, :beam_size])
+    tokens, lengths, scores = _prefix_beam(*offered, beam_size)
     return [
         Path(tuple(row[:length].tolist()), float(score))
         for row, length, score in zip(tokens, lengths, scores, strict=True)
@@ -63,107 +74,119 @@ def _log_add(a: float, b: float) -> float:
     return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
-@compiled(types.int32(types.int32, types.int32, types.int32[::1], types.int32[::1], types.int32[::1]))
-def _child(node: int, token: int, first_child: Array, next_sibling: Array, last_token: Array) -> int:
-    """The node for the prefix of `node` and then `token`; -1 when it has not been made."""
-    child: int = first_child[node]
-    while child >= 0 and last_token[child] != token:
-        child = next_sibling[child]
+@compiled(types.int32(_ROWS, types.int32, types.int32))
+def _child(tree: Array, node: int, unit: int) -> int:
+    """The node for the prefix of `node` and then `unit`; -1 when it has not been made."""
+    child: int = tree[node, _FIRST_CHILD]
+    while child >= 0 and tree[child, _UNIT] != unit:
+        child = tree[child, _NEXT_SIBLING]
     return child
 
 
-@compiled(_FOUND(_I32, _F64, _F64, _I32, _I32, _I32))
-def _read_out(
-    node: Array, ends_blank: Array, ends_token: Array, parent: Array, last_token: Array, depth: Array
-) -> tuple[Array, Array, Array]:
-    """The prefixes of a beam as rows of tokens, their lengths and scores."""
-    n_beam = len(node)
-    lengths, scores = depth[node], np.empty(n_beam, np.float64)
-    tokens = np.zeros((n_beam, lengths.max()), np.int32)
-    for i in range(n_beam):
-        scores[i] = _log_add(ends_blank[i], ends_token[i])
-        at = node[i]
-        for position in range(lengths[i] - 1, -1, -1):
-            tokens[i, position] = last_token[at]
-            at = parent[at]
-    return tokens, lengths, scores
+@compiled(types.int64(_ROWS, _NODES, _SCORES, _FRAME_FLOATS, _FRAME_NUMBERS, _ROWS, _SCORES))
+def _extend(
+    tree: Array, beam: Array, beam_scores: Array, log_probs: Array, ids: Array, candidates: Array, scores: Array
+) -> int:
+    """Fill in the candidates that one frame makes of the beam, and return how many there are.
 
-
-@compiled(_FOUND(_FLOATS, _NUMBERS, types.int64))
-def _prefix_beam(log_probs: Array, ids: Array, beam_size: int) -> tuple[Array, Array, Array]:
-    """Prefixes are nodes of a tree, made once and found again, so that a prefix is never in the beam twice.
-
-    Each holds the probability of its alignments that end in a blank, and of those that end in its last token.
+    The first are its prefixes as they are, with all the alignments that lead back to them; the others are
+    longer by one unit, and none of these is in the beam already.
     """
+    for i in range(len(beam)):
+        candidates[i, _FROM], candidates[i, _ADDS] = beam[i], -1
+        scores[i, _IN_BLANK] = scores[i, _IN_UNIT] = _NEVER
+    n_candidates = len(beam)
+    for k in range(len(ids)):
+        unit, log_prob = ids[k], log_probs[k]
+        for i in range(len(beam)):
+            either = _log_add(beam_scores[i, _IN_BLANK], beam_scores[i, _IN_UNIT])
+            if unit == 0:
+                scores[i, _IN_BLANK] = either + log_prob
+                continue
+            score = either + log_prob
+            if unit == tree[beam[i], _UNIT]:
+                # Without a blank between, it is the same unit heard on.
+                scores[i, _IN_UNIT] = _log_add(scores[i, _IN_UNIT], beam_scores[i, _IN_UNIT] + log_prob)
+                score = beam_scores[i, _IN_BLANK] + log_prob
+            if score == _NEVER:
+                continue
+            child = _child(tree, beam[i], unit)
+            if child >= 0 and tree[child, _PLACE] >= 0:
+                place = tree[child, _PLACE]
+                scores[place, _IN_UNIT] = _log_add(scores[place, _IN_UNIT], score)
+            else:
+                candidates[n_candidates, _FROM], candidates[n_candidates, _ADDS] = beam[i], unit
+                scores[n_candidates, _IN_BLANK], scores[n_candidates, _IN_UNIT] = _NEVER, score
+                n_candidates += 1
+    return n_candidates
+
+
+@compiled(_ORDER(_SCORES, types.int64))
+def _best(scores: Array, beam_size: int) -> Array:
+    """The numbers of the `beam_size` best candidates, best first, of equals the first; impossible ones left out."""
+    costs = np.empty(len(scores))
+    for c in range(len(scores)):
+        costs[c] = -_log_add(scores[c, _IN_BLANK], scores[c, _IN_UNIT])
+    order = np.argsort(costs, kind="mergesort")[:beam_size]
+    n_possible = len(order)
+    while n_possible > 0 and costs[order[n_possible - 1]] == np.inf:
+        n_possible -= 1
+    return order[:n_possible]
+
+
+@compiled(types.int32(_ROWS, types.int32, types.int32, types.int32))
+def _node(tree: Array, n_nodes: int, origin: int, adds: int) -> int:
+    """The node of a candidate; it is row `n_nodes` of the tree when it had to be made."""
+    if adds < 0:
+        return origin
+    found = _child(tree, origin, adds)
+    if found >= 0:
+        return found
+    tree[n_nodes, _PARENT], tree[n_nodes, _UNIT], tree[n_nodes, _FIRST_CHILD] = origin, adds, -1
+    tree[n_nodes, _DEPTH] = tree[origin, _DEPTH] + 1
+    tree[n_nodes, _NEXT_SIBLING] = tree[origin, _FIRST_CHILD]
+    tree[origin, _FIRST_CHILD] = n_nodes
+    return n_nodes
+
+
+@compiled(types.Tuple((_ROWS, _NODES, types.float64[::1]))(_ROWS, _NODES, _SCORES))
+def _read_out(tree: Array, beam: Array, beam_scores: Array) -> tuple[Array, Array, Array]:
+    """The prefixes of the beam as rows of units, their lengths and their scores."""
+    lengths, scores = np.empty(len(beam), np.int32), np.empty(len(beam), np.float64)
+    for i in range(len(beam)):
+        lengths[i] = tree[beam[i], _DEPTH]
+        scores[i] = _log_add(beam_scores[i, _IN_BLANK], beam_scores[i, _IN_UNIT])
+    units = np.zeros((len(beam), lengths.max()), np.int32)
+    for i in range(len(beam)):
+        node = beam[i]
+        for position in range(lengths[i] - 1, -1, -1):
+            units[i, position] = tree[node, _UNIT]
+            node = tree[node, _PARENT]
+    return units, lengths, scores
+
+
+@compiled(types.Tuple((_ROWS, _NODES, types.float64[::1]))(_FLOATS, _NUMBERS, types.int64))
+def _prefix_beam(log_probs: Array, ids: Array, beam_size: int) -> tuple[Array, Array, Array]:
+    """Prefixes are nodes of a tree, made once and found again, so that a prefix is never in the beam twice."""
     n_frames, n_units = log_probs.shape
-    n_nodes_max = 1 + n_frames * beam_size
-    parent = np.full(n_nodes_max, -1, np.int32)
-    last_token = np.full(n_nodes_max, -1, np.int32)
-    first_child = np.full(n_nodes_max, -1, np.int32)
-    next_sibling = np.full(n_nodes_max, -1, np.int32)
-    depth = np.zeros(n_nodes_max, np.int32)
-    place = np.full(n_nodes_max, -1, np.int32)  # of a node in the beam
-    n_nodes = 1
+    tree = np.empty((1 + n_frames * beam_size, 6), np.int32)
+    tree[0], n_nodes = -1, 1
+    tree[0, _DEPTH] = tree[0, _PLACE] = 0
 
-    n_candidates_max = beam_size * (n_units + 1)
-    from_node = np.zeros(n_candidates_max, np.int32)
-    with_token = np.zeros(n_candidates_max, np.int32)
-    in_blank = np.zeros(n_candidates_max, np.float64)
-    in_token = np.zeros(n_candidates_max, np.float64)
-    total = np.zeros(n_candidates_max, np.float64)
+    beam, beam_scores = np.zeros(beam_size, np.int32), np.zeros((beam_size, 2))
+    beam_scores[0, _IN_UNIT], n_beam = _NEVER, 1
 
-    node = np.zeros(beam_size, np.int32)
-    ends_blank = np.zeros(beam_size, np.float64)
-    ends_token = np.full(beam_size, _NEVER)
-    n_beam = 1
-
+    candidates = np.empty((beam_size * (n_units + 1), 2), np.int32)
+    scores = np.empty((beam_size * (n_units + 1), 2))
     for t in range(n_frames):
-        # The first `n_beam` candidates are the prefixes of the beam as they are, the others are longer by one.
-        for i in range(n_beam):
-            place[node[i]] = i
-            from_node[i], with_token[i] = node[i], -1
-            in_blank[i] = in_token[i] = _NEVER
-        n_candidates = n_beam
-        for k in range(n_units):
-            token, log_prob = ids[t, k], log_probs[t, k]
-            for i in range(n_beam):
-                either = _log_add(ends_blank[i], ends_token[i])
-                if token == 0:
-                    in_blank[i] = _log_add(in_blank[i], either + log_prob)
-                    continue
-                score = either + log_prob
-                if token == last_token[node[i]]:
-                    in_token[i] = _log_add(in_token[i], ends_token[i] + log_prob)
-                    score = ends_blank[i] + log_prob  # a second one of the same needs a blank between
-                if score == _NEVER:
-                    continue
-                child = _child(node[i], token, first_child, next_sibling, last_token)
-                if child >= 0 and place[child] >= 0:
-                    in_token[place[child]] = _log_add(in_token[place[child]], score)
-                else:
-                    from_node[n_candidates], with_token[n_candidates] = node[i], token
-                    in_blank[n_candidates], in_token[n_candidates] = _NEVER, score
-                    n_candidates += 1
-        for i in range(n_beam):
-            place[node[i]] = -1
-        for c in range(n_candidates):
-            total[c] = _log_add(in_blank[c], in_token[c])
-        order = np.argsort(-total[:n_candidates], kind="mergesort")[:beam_size]
-        n_beam = 0
-        for c in order:
-            if total[c] == _NEVER:
-                break
-            found = from_node[c]
-            if with_token[c] >= 0:
-                found = _child(from_node[c], with_token[c], first_child, next_sibling, last_token)
-                if found < 0:
-                    found = n_nodes
-                    n_nodes += 1
-                    parent[found], last_token[found] = from_node[c], with_token[c]
-                    depth[found] = depth[from_node[c]] + 1
-                    next_sibling[found] = first_child[from_node[c]]
-                    first_child[from_node[c]] = found
-            node[n_beam], ends_blank[n_beam], ends_token[n_beam] = found, in_blank[c], in_token[c]
-            n_beam += 1
-
-    return _read_out(node[:n_beam], ends_blank[:n_beam], ends_token[:n_beam], parent, last_token, depth)
+        n = _extend(tree, beam[:n_beam], beam_scores[:n_beam], log_probs[t], ids[t], candidates, scores)
+        order = _best(scores[:n], beam_size)
+        for node in beam[:n_beam]:
+            tree[node, _PLACE] = -1
+        for place, c in enumerate(order):
+            node = _node(tree, n_nodes, candidates[c, _FROM], candidates[c, _ADDS])
+            n_nodes = max(n_nodes, node + 1)
+            beam[place], tree[node, _PLACE] = node, place
+            beam_scores[place] = scores[c]
+        n_beam = len(order)
+    return _read_out(tree, beam[:n_beam], beam_scores[:n_beam])

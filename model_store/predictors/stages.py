@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+STAGES = ("features", "encoder", "search", "rescoring")
+
 
 class Stopwatch:
     """Adds up the seconds spent in each stage."""
@@ -11,7 +13,7 @@ class Stopwatch:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """All stages start at zero, so that each is named even when it was never entered."""
         self._clock = clock
-        self.seconds = {"features": 0.0, "encoder": 0.0, "search": 0.0}
+        self.seconds = dict.fromkeys(STAGES, 0.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

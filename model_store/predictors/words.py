@@ -2,24 +2,46 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from model_store.artifacts.manifest import Encoder
 from model_store.predictors.features import SHIFT_MS, WINDOW_MS
 from model_store.predictors.hypotheses import Word
-from model_store.predictors.tokens import SPACE, TokenTable, is_unspaced
+from model_store.predictors.tokens import TokenTable, is_unspaced
 
-STRIDE_FRAMES = 4
-# An encoder frame sees 7 feature frames; the token is at the middle of their middle one.
-_CENTRE_S = (3 * SHIFT_MS + WINDOW_MS / 2) / 1000
-_ENCODER_FRAME_S = STRIDE_FRAMES * SHIFT_MS / 1000
 # A CTC peak says where a token is, not how long it lasts; WeNet gives it this much too (runtime, kTimeStampGapMs).
 _REACH_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """When encoder frames are: the first in the middle of the sound that it sees, and every `step_s` another."""
+
+    first_s: float
+    step_s: float
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Self:
+        """The times of the frames that this encoder's subsampling makes."""
+        first_ms = (encoder.min_frames - 1) / 2 * SHIFT_MS + WINDOW_MS / 2
+        return cls(first_ms / 1000, encoder.stride_frames * SHIFT_MS / 1000)
+
+    def spans(self, frames: Sequence[int], duration_s: float) -> list[tuple[float, float]]:
+        """When each token is heard, in seconds: around its peak, and at most to half the way to its neighbours."""
+        centres = [self.first_s + frame * self.step_s for frame in frames]
+        starts = [max(0.0, centre - _REACH_S) for centre in centres]
+        ends = [min(duration_s, centre + _REACH_S) for centre in centres]
+        for i in range(1, len(centres)):
+            middle = (centres[i - 1] + centres[i]) / 2
+            ends[i - 1], starts[i] = min(ends[i - 1], middle), max(starts[i], middle)
+        return list(zip(starts, ends, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class _Character:
-    """One character with its time, and the log-probability of the token that it came in."""
+    """One character with its time, and the log-probability of the tokens that it came in."""
 
     text: str
     start_s: float
@@ -28,14 +50,14 @@ class _Character:
 
 
 def words_of(
-    tokens: Sequence[int], frames: Sequence[int], log_probs: Sequence[float], table: TokenTable, duration_s: float
+    tokens: Sequence[int], spans: Sequence[tuple[float, float]], log_probs: Sequence[float], table: TokenTable
 ) -> tuple[Word, ...]:
     """Group tokens to words: what stands between spaces, and every Chinese character by itself.
 
-    frames, log_probs: where each token peaks and the natural log of its probability there. A word's confidence is
-    the geometric mean of the probabilities of its characters.
+    spans, log_probs: when each token is heard, in seconds, and the natural log of its probability. A word's confidence
+    is the geometric mean of the probabilities of its characters.
     """
-    return tuple(_join(group) for group in _groups(_characters(tokens, frames, log_probs, table, duration_s)))
+    return tuple(_join(group) for group in _groups(_characters(tokens, spans, log_probs, table)))
 
 
 def confidence_of(log_probs: Sequence[float]) -> float:
@@ -43,27 +65,17 @@ def confidence_of(log_probs: Sequence[float]) -> float:
     return min(1.0, float(np.exp(np.mean(log_probs)))) if len(log_probs) else 0.0
 
 
-def spans_of(frames: Sequence[int], duration_s: float) -> list[tuple[float, float]]:
-    """When each token is heard, in seconds: around its peak, and at most to half the way to its neighbours."""
-    centres = [frame * _ENCODER_FRAME_S + _CENTRE_S for frame in frames]
-    starts = [max(0.0, centre - _REACH_S) for centre in centres]
-    ends = [min(duration_s, centre + _REACH_S) for centre in centres]
-    for i in range(1, len(centres)):
-        middle = (centres[i - 1] + centres[i]) / 2
-        ends[i - 1], starts[i] = min(ends[i - 1], middle), max(starts[i], middle)
-    return list(zip(starts, ends, strict=True))
-
-
 def _characters(
-    tokens: Sequence[int], frames: Sequence[int], log_probs: Sequence[float], table: TokenTable, duration_s: float
+    tokens: Sequence[int], spans: Sequence[tuple[float, float]], log_probs: Sequence[float], table: TokenTable
 ) -> Iterator[_Character]:
-    for token, (start_s, end_s), log_prob in zip(tokens, spans_of(frames, duration_s), log_probs, strict=True):
-        text = table.shown(token)
-        step_s = (end_s - start_s) / max(1, len(text.replace(SPACE, "")))
-        at_s = start_s
+    for text, start, stop in table.pieces(tokens):
+        n_said = sum(not character.isspace() for character in text)
+        edges = iter(np.linspace(spans[start][0], spans[stop - 1][1], n_said + 1).tolist())
+        log_prob = float(np.mean(log_probs[start:stop]))
+        at_s = next(edges)
         for character in text:
             # The space of a token is a boundary; it takes none of the token's time.
-            until_s = at_s if character == SPACE else at_s + step_s
+            until_s = at_s if character.isspace() else next(edges)
             yield _Character(character, at_s, until_s, log_prob)
             at_s = until_s
 
@@ -71,11 +83,11 @@ def _characters(
 def _groups(characters: Iterator[_Character]) -> Iterator[list[_Character]]:
     group: list[_Character] = []
     for character in characters:
-        stands_alone = is_unspaced(character.text)
-        if group and (stands_alone or character.text == SPACE or is_unspaced(group[-1].text)):
+        is_space = character.text.isspace()
+        if group and (is_space or is_unspaced(character.text) or is_unspaced(group[-1].text)):
             yield group
             group = []
-        if character.text != SPACE:
+        if not is_space:
             group.append(character)
     if group:
         yield group

@@ -1,0 +1,29 @@
+"""What is loaded where, and why. The engine decides, as a function of (state, event, clock); the rest carries it out.
+
+    manager    owns an engine: who asks it for a lease waits here     effects    workers started, measured, ended
+    engine     events in, actions out                                 events     their vocabulary
+    line       who waits for which version, in what order             placement  on which device a newcomer goes
+    eviction   who goes for it, under which rules                     policies   what a resident is worth
+    breaker    versions that fail to load                             ledger     what stands on a device, in bytes
+    devices    the devices there are, and their own figures           sizing, measurements    what a version takes
+    view       all of it, for people to see                           journal    what was decided of late, and why
+
+The life of a predictor. Its bytes are charged from Start to Gone: predicted at first (the peak of its load), then as
+measured.
+
+                              Loaded                       its room is wanted, or its time is up,
+             Start         breaker closed                  and nobody holds a lease
+    (absent) ─────▶ LOADING ────────────▶ READY ──────────────────────────────────────▶ STOPPING ──Gone──▶ (absent)
+       ▲               │                  │   ▲                                          ▲  ▲  ▲
+       │               │   its room is    │   │ whoever wanted                           │  │  │
+       │               │   wanted and its ▼   │ the room has left                        │  │  │
+       │               │   turn is over  DRAINING ───── the last lease is back ──────────┘  │  │
+       │               │                  serves who is in, takes nobody new                │  │
+       │               ├── nobody waits for it any more ────────────────────────────────────┘  │
+       │               └── LoadBroke: memory short or worker dead: once more; else breaker ────┘
+       └── a crash goes from any state to STOPPING: Exited, and then Gone when the device shows the memory free
+
+What a newcomer that lacks room may count on, in this order: bytes that are free; bytes that are coming back; idle
+residents, the least worth first and no more than it takes; and after `turn_s` those in demand. Never: what is pinned,
+what is guaranteed to another tenant, what has a lease.
+"""

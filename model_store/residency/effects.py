@@ -19,9 +19,10 @@ from model_store.errors import LoadFailed, VoxgateError
 from model_store.predictors.hypotheses import Precision
 from model_store.residency import metrics
 from model_store.residency.devices import Device, gpu_process_bytes
+from model_store.residency.events import Event, Exited, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
 from model_store.residency.measurements import Loading, Measurements
-from model_store.residency.policy import Event, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
 from model_store.residency.settings import ResidencySettings
+from model_store.residency.view import Known
 from model_store.runtime.messages import Load
 from model_store.runtime.seam import Runtime, Worker, WorkerDied
 from model_store.runtime.settings import RuntimeSettings
@@ -29,6 +30,7 @@ from model_store.runtime.settings import RuntimeSettings
 log = structlog.get_logger()
 
 _SHORT = 12
+_FREED_POLL_S = 0.25
 
 
 @dataclass(eq=False)
@@ -39,6 +41,7 @@ class _Life:
     loading: Loading
     worker: Worker | None = None
     stopping: str | None = None
+    has_ended: bool = False
     largest_bytes: int = 0
 
     @property
@@ -80,6 +83,7 @@ class Effects:
         self._manifests: dict[str, Manifest] = {}
         self._lives: dict[int, _Life] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._freeing: set[asyncio.Task[None]] = set()
 
     def start(self, action: Start) -> None:
         """Load a version on a device, in a worker of its own."""
@@ -101,25 +105,33 @@ class Effects:
             self.stop(Stop(resident, reason))
         while self._tasks:
             await asyncio.wait(self._tasks)
+        for task in self._freeing:
+            task.cancel()  # their processes have ended
 
     def worker(self, resident: int) -> Worker | None:
         """The worker of a resident that is loaded and alive."""
         life = self._lives.get(resident)
-        return life.worker if life is not None else None
+        return life.worker if life is not None and not life.has_ended else None
 
     def ended(self, resident: int) -> None:
         """Its process has ended. Told twice for a crash: by the lease that met it, and by the process' own end."""
-        life = self._lives.pop(resident, None)
-        if life is not None:
-            reason = life.stopping or "crash"
-            metrics.EVICTIONS.labels(**life.told, reason=reason).inc()
-            log.info("residency.gone", **life.told, reason=reason)
-            self._report(Gone(resident))
+        life = self._lives.get(resident)
+        if life is None or life.has_ended:
+            return
+        life.has_ended = True
+        reason = life.stopping or "crash"
+        metrics.EVICTIONS.labels(**life.told, reason=reason).inc()
+        log.info("residency.gone", **life.told, reason=reason)
+        if life.device.kind == "cpu":  # the kernel has taken its pages back before it told of the end
+            self._freed(resident)
+        else:
+            self._report(Exited(resident))
+            self._run(self._free(resident, life), self._freeing)
 
     def measure(self) -> None:
         """Report what every worker takes now."""
         for resident, life in list(self._lives.items()):
-            if life.worker is not None and life.stopping is None:
+            if life.worker is not None and life.stopping is None and not life.has_ended:
                 life.largest_bytes = max(life.largest_bytes, life.taken_bytes)
                 self._report(Measured(resident, life.largest_bytes))
 
@@ -127,11 +139,19 @@ class Effects:
         """What the workers on a device really take together."""
         return sum(life.taken_bytes for life in self._lives.values() if life.device is device)
 
+    def known(self) -> Known:
+        """What a view of the engine needs besides: the manifests seen so far, and what each worker takes now."""
+        return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()})
+
     def loading(self, version: str, kind: DeviceKind) -> Loading:
         """How a version is loaded on a kind of device; raises ArtifactCorrupt when it is not in the store."""
         if version not in self._manifests:
             self._manifests[version] = self._store.manifest(version)
         return Loading(self._manifests[version], kind, self._precision(kind))
+
+    def model(self, version: str) -> str:
+        """The name of the model that a version belongs to; it has been loaded before."""
+        return self._manifests[version].name
 
     def _precision(self, kind: DeviceKind) -> Precision:
         wanted = self._settings.precision
@@ -139,10 +159,21 @@ class Effects:
             return wanted
         return "fp16" if kind == "gpu" else best_cpu_precision()
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None) -> None:
+        tasks = self._tasks if among is None else among
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _free(self, resident: int, life: _Life) -> None:
+        """Wait until the driver shows the memory of a process free; not yet run on a machine that has a GPU."""
+        while life.taken_bytes > 0:  # noqa: ASYNC110  (the driver tells nobody)
+            await asyncio.sleep(_FREED_POLL_S)
+        self._freed(resident)
+
+    def _freed(self, resident: int) -> None:
+        del self._lives[resident]
+        self._report(Gone(resident))
 
     async def _live(self, resident: int, life: _Life) -> None:
         """From the start of a process to its end."""
@@ -152,7 +183,7 @@ class Effects:
                 await self._load(resident, life, life.worker)
                 await asyncio.shield(life.worker.exited)
         except WorkerDied as died:
-            self._broke(resident, life, LoadFailed(f"The worker died while it loaded: {died}."))
+            self._broke(resident, life, LoadFailed(f"The worker died while it loaded: {died}."), has_died=True)
         except VoxgateError as error:
             self._broke(resident, life, error)
         except Exception as exc:  # a fault of ours; without this its waiters would have it started for ever
@@ -166,10 +197,12 @@ class Effects:
 
     async def _load(self, resident: int, life: _Life, worker: Worker) -> None:
         began_s = time.monotonic()
+        expected = await self._sizes.size(life.loading)
         loaded = await worker.load(self._command(life))
         load_s = time.monotonic() - began_s
         life.largest_bytes = steady = life.taken_bytes
         peak = max(steady, worker.peak_private_bytes if life.device.kind == "cpu" else 0)
+        metrics.SIZE_RATIO.labels(life.device.id).observe(steady / max(1, expected.steady_bytes))
         size = self._sizes.learn(life.loading, Size(steady, peak), load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
         metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
@@ -187,10 +220,11 @@ class Effects:
             device=life.device.id,
         )
 
-    def _broke(self, resident: int, life: _Life, error: VoxgateError) -> None:
-        log.warning("residency.load_failed", **life.told, error=error.message)
-        metrics.LOADS.labels(**life.told, outcome="failed").inc()
-        self._report(LoadBroke(resident, error))
+    def _broke(self, resident: int, life: _Life, error: VoxgateError, *, has_died: bool = False) -> None:
+        outcome = "cancelled" if life.stopping else "failed"
+        log.warning(f"residency.load_{outcome}", **life.told, error=error.message)
+        metrics.LOADS.labels(**life.told, outcome=outcome).inc()
+        self._report(LoadBroke(resident, error, has_died))
 
     async def _learn_growth(self, life: _Life) -> None:
         """What traffic made of it beyond its warm-up."""

@@ -1,59 +1,73 @@
-"""What stands on one device and what it is charged: the byte-sized LRU that every decision reads."""
+"""What stands on one device and what it is charged: the figures that every decision reads."""
 
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 
-from cachetools import LRUCache
-
 from model_store.residency.devices import Device
+from model_store.residency.events import UNRULED, ModelRules
 
 
 class Phase(Enum):
-    """Where a predictor is in its life; its bytes are charged through all of it."""
+    """Where a predictor is in its life; its bytes are charged through all of it. The room's docstring draws it."""
 
     LOADING = "loading"
     READY = "ready"
+    DRAINING = "draining"
     STOPPING = "stopping"
 
 
-@dataclass
+@dataclass(eq=False)
 class Resident:
-    """A version on a device. `charged_bytes` is predicted until measured; `leases` counts the batches that hold it."""
+    """A version on a device. `charged_bytes` is predicted until measured; `leases` counts the batches that hold it.
+
+    `last_use` numbers the uses of all residents in the order in which they happened. `tenants` holds when each tenant
+    with a guarantee last used it.
+    """
 
     id: int
     version: str
     charged_bytes: int
     phase: Phase = Phase.LOADING
     leases: int = 0
-    loaded_at_s: float | None = None
-    used_at_s: float | None = None
+    started_at_s: float = 0.0
+    loaded_at_s: float = 0.0
+    used_at_s: float = 0.0
+    last_use: int = 0
+    rules: ModelRules = UNRULED
+    is_prefetched: bool = False
+    is_second_try: bool = False
+    tenants: dict[str, float] = field(default_factory=dict)
 
     @property
-    def is_evictable(self) -> bool:
-        """A predictor that is loading, leaving or in use is never chosen."""
+    def load_s(self) -> float:
+        """What it costs to have it back."""
+        return self.loaded_at_s - self.started_at_s
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it could be stopped without taking anything from anybody."""
         return self.phase is Phase.READY and self.leases == 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Ledger:
-    """Bytes of one device: a fixed line, and a charge per resident, least recently used first.
+    """Bytes of one device: a fixed line, and a charge per resident.
 
-    cachetools' LRU is the container and keeps order and sum. It is given no maximum: its own eviction knows no leases
-    and no set of victims, and memory here is free only when a process has ended, so `eviction.py` plans instead.
+    A dictionary and a sum, where one would look for cachetools: its caches evict one entry at a time, in an order of
+    their own, when another comes in. Here a newcomer's victims are planned as a set, under leases and rules, in the
+    order of any policy, and their bytes count until the device has them back.
     """
 
     device: Device
     fixed_bytes: int = 0
-    _residents: LRUCache[int, Resident] = field(
-        default_factory=lambda: LRUCache(maxsize=float("inf"), getsizeof=lambda resident: resident.charged_bytes)
-    )
+    _residents: dict[int, Resident] = field(default_factory=dict)
+    _sum_bytes: int = 0
 
     @property
     def charged_bytes(self) -> int:
         """All that is charged, what is being freed included."""
-        return self.fixed_bytes + int(self._residents.currsize)
+        return self.fixed_bytes + self._sum_bytes
 
     @property
     def free_bytes(self) -> int:
@@ -62,36 +76,39 @@ class Ledger:
 
     @property
     def capacity_bytes(self) -> int:
-        """The largest predictor that could ever stand here."""
-        return self.device.budget_bytes - self.fixed_bytes
+        """The largest predictor that could ever stand here, beside those that are pinned."""
+        pinned = sum(resident.charged_bytes for resident in self if resident.rules.is_pinned)
+        return self.device.budget_bytes - self.fixed_bytes - pinned
 
     @property
-    def stopping_bytes(self) -> int:
-        """Bytes that come back when the workers that are ending have ended."""
-        return sum(resident.charged_bytes for resident in self if resident.phase is Phase.STOPPING)
+    def coming_bytes(self) -> int:
+        """Bytes that come back when those that are leaving have left."""
+        leaving = (Phase.STOPPING, Phase.DRAINING)
+        return sum(resident.charged_bytes for resident in self if resident.phase in leaving)
+
+    @property
+    def leases(self) -> int:
+        """How much the device has to do."""
+        return sum(resident.leases for resident in self)
 
     def add(self, resident: Resident) -> None:
-        """Charge a resident, as the most recently used."""
+        """Charge a resident."""
         self._residents[resident.id] = resident
+        self._sum_bytes += resident.charged_bytes
 
     def charge(self, resident: Resident, charged_bytes: int) -> None:
-        """Correct a resident's charge without counting that as a use."""
-        order = list(self)
+        """Correct a resident's charge."""
+        self._sum_bytes += charged_bytes - resident.charged_bytes
         resident.charged_bytes = charged_bytes
-        self._residents.clear()
-        for known in order:
-            self._residents[known.id] = known
-
-    def touch(self, resident: Resident) -> None:
-        """Count a use."""
-        self._residents[resident.id]
 
     def remove(self, resident: Resident) -> None:
-        """Its process has ended: the bytes are free."""
+        """Its memory is back."""
         del self._residents[resident.id]
+        self._sum_bytes -= resident.charged_bytes
+
+    def __len__(self) -> int:
+        return len(self._residents)
 
     def __iter__(self) -> Iterator[Resident]:
-        """The residents, least recently used first."""
-        queue = copy(self._residents)
-        while queue:
-            yield queue.popitem()[1]
+        """The residents, oldest first."""
+        return iter(self._residents.values())

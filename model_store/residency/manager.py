@@ -7,22 +7,43 @@ carried out by `effects.py`, whose outcomes come back as the next events.
 import asyncio
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
-from model_store.errors import LoadFailed, ShuttingDown
+from model_store.catalog.records import DeviceKind
+from model_store.errors import LoadFailed, ShuttingDown, VoxgateError
 from model_store.residency import metrics
+from model_store.residency.breaker import STATES
 from model_store.residency.devices import Device
 from model_store.residency.effects import Effects
+from model_store.residency.engine import Engine
+from model_store.residency.events import (
+    Demand,
+    Event,
+    Grant,
+    Left,
+    ModelRules,
+    Prefetch,
+    Refuse,
+    Released,
+    Size,
+    Start,
+    Stop,
+    Tick,
+    Wanted,
+)
+from model_store.residency.journal import Journal
 from model_store.residency.ledger import Phase
 from model_store.residency.measurements import Measurements
-from model_store.residency.policy import Demand, Engine, Event, Grant, Left, Refuse, Released, Start, Stop, Wanted
 from model_store.residency.settings import ResidencySettings
+from model_store.residency.view import ResidencyView, look
 from model_store.runtime.seam import Runtime, Worker
 from model_store.runtime.settings import RuntimeSettings
 
@@ -52,16 +73,23 @@ class ResidencyManager:
         runtime_settings: RuntimeSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine = Engine(devices, settings.failure_backoff_s)
+        self.engine = Engine(devices, settings)
         self._runtime = runtime
         self._clock = clock
-        self._failure_backoff_s = settings.failure_backoff_s
+        self._settings = settings
+        self._catalog = catalog
+        # One for all models, until the catalogue has rules of their own.
+        self._rules = ModelRules(keep_alive_s=math.inf if settings.keep_alive_s is None else settings.keep_alive_s)
         self._sizes = Measurements(catalog)
         self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._handle)
+        self._journal = Journal(self.engine.resident, self._effects.model)
         self._numbers = itertools.count()
         self._waiters: dict[int, asyncio.Future[Grant]] = {}
         self._starting: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
+        self._preloading: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at_s = math.inf
         self._is_closed = False
 
     def start(self) -> None:
@@ -78,23 +106,34 @@ class ResidencyManager:
     def _start_again(self, started: asyncio.Task[None]) -> None:
         if not started.cancelled() and (error := started.exception()):
             log.error("residency.start_failed", error=str(error))
-            asyncio.get_running_loop().call_later(self._failure_backoff_s, self.start)
+            asyncio.get_running_loop().call_later(self._settings.failure_backoff_s, self.start)
 
     @contextlib.asynccontextmanager
     async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:
         """A hold on `version`, loading it where need be.
 
-        Raises DeviceMemoryExhausted, LoadFailed, ModelUnavailable or ShuttingDown. Cancelling gives up the place.
+        Raises DeviceMemoryExhausted, LoadFailed, ModelUnavailable, QueueFull or ShuttingDown. Cancelling gives up the
+        place.
         """
         grant = await self._wait_for(version, demand)
         while (worker := self._effects.worker(grant.resident)) is None:  # it died between the grant and this turn
             grant = await self._wait_for(version, demand)
+        metrics.LEASES.labels(self._effects.model(version), "cold" if grant.is_cold else "warm").inc()
         try:
             yield Lease(worker, version, grant.is_cold)
         finally:
             if worker.exited.done():  # before anybody else is given a lease on a dead worker
                 self._effects.ended(grant.resident)
             self._handle(Released(grant.resident))
+
+    async def prefetch(self, version: str) -> None:
+        """Have `version` loaded soon, if it fits beside what is there and what others wait for."""
+        await self._started()
+        self._handle(Prefetch(version, await self._sizes_of(version), self._rules))
+
+    def look(self) -> ResidencyView:
+        """What is loaded where, who waits for what, and what was decided of late."""
+        return look(self.engine, self._journal, self._effects.known(), self._clock(), datetime.now(UTC))
 
     def measure(self) -> None:
         """Make the ledger true: charge what workers take now, where that is more. Done once a second."""
@@ -108,9 +147,9 @@ class ResidencyManager:
         for waiter in self._waiters.values():
             if not waiter.done():
                 waiter.set_exception(ShuttingDown("The gateway is shutting down."))
-        for task in (self._starting, self._measuring):
-            if task is not None:
-                task.cancel()
+        for pending in (self._starting, self._measuring, self._preloading, self._alarm):
+            if pending is not None:
+                pending.cancel()
         await self._effects.stop_all("shutdown")
         await self._runtime.stop()
 
@@ -119,6 +158,18 @@ class ResidencyManager:
         await self._runtime.start()
         self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
         self._measuring = asyncio.create_task(self._keep_measuring(), name="residency-measure")
+        self._preloading = asyncio.create_task(self._preload(), name="residency-preload")
+
+    async def _preload(self) -> None:
+        for name in self._settings.preload:
+            try:
+                stable = {model.name: model.stable for model in await self._catalog.models()}
+                if version := stable.get(name):
+                    await self.prefetch(version)
+                else:
+                    log.warning("residency.preload_unknown", model=name, models=sorted(stable))
+            except VoxgateError as error:  # a request for it will be told
+                log.warning("residency.preload_failed", model=name, error=error.message)
 
     async def _started(self) -> None:
         if self._starting is None or self._is_closed:
@@ -130,14 +181,13 @@ class ResidencyManager:
 
     async def _wait_for(self, version: str, demand: Demand) -> Grant:
         await self._started()
-        kinds = {ledger.device.kind for ledger in self.engine.ledgers.values()}
-        sizes = {kind: await self._sizes.size(self._effects.loading(version, kind)) for kind in kinds}
+        sizes = await self._sizes_of(version)
         if self._is_closed:
             raise ShuttingDown("The gateway is shutting down.")
         number = next(self._numbers)
         waiter: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         self._waiters[number] = waiter
-        self._handle(Wanted(number, version, sizes, demand))
+        self._handle(Wanted(number, version, sizes, demand, self._rules))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -148,8 +198,14 @@ class ResidencyManager:
         finally:
             del self._waiters[number]
 
+    async def _sizes_of(self, version: str) -> dict[DeviceKind, Size]:
+        kinds = {ledger.device.kind for ledger in self.engine.ledgers.values()}
+        return {kind: await self._sizes.size(self._effects.loading(version, kind)) for kind in kinds}
+
     def _handle(self, event: Event) -> None:
-        for action in self.engine.handle(event, self._clock()):
+        actions = self.engine.handle(event, now_s := self._clock())
+        self._journal.note(event, actions, now_s)
+        for action in () if self._is_closed else actions:  # at the end all are stopped, and nobody waits
             match action:
                 case Start():
                     self._effects.start(action)
@@ -162,6 +218,22 @@ class ResidencyManager:
                     if not (waiter := self._waiters[action.waiter]).done():
                         waiter.set_exception(action.error)
         metrics.LEASES_WAITING.set(self.engine.waiting)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Have the engine woken when it wants to be."""
+        at_s = self.engine.wakes_at_s
+        if at_s == self._alarm_at_s or self._is_closed:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at_s = at_s
+        if math.isfinite(at_s):
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, at_s - self._clock()), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm_at_s = math.inf
+        self._handle(Tick())
 
     async def _keep_measuring(self) -> None:
         while True:
@@ -169,6 +241,9 @@ class ResidencyManager:
             self.measure()
 
     def _show(self) -> None:
+        breakers = self.engine.breakers.states(self._clock())
+        for state in STATES:
+            metrics.BREAKERS.labels(state).set(breakers[state])
         for ledger in self.engine.ledgers.values():
             device = ledger.device.id
             measured = self._effects.measured_bytes(ledger.device) + ledger.fixed_bytes

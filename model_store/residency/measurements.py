@@ -10,7 +10,7 @@ from model_store.catalog.protocol import Catalog
 from model_store.catalog.records import DeviceKind, Measurement
 from model_store.errors import VoxgateError
 from model_store.predictors.hypotheses import Precision
-from model_store.residency.policy import Size
+from model_store.residency.events import Size
 from model_store.residency.sizing import predicted
 
 log = structlog.get_logger()

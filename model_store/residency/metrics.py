@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 LOADS = Counter(
     "voxgate_model_loads_total",
-    "Loads of a version on a device, by outcome: loaded or failed.",
+    "Loads of a version on a device, by outcome: loaded, failed, or cancelled because nobody waited any more.",
     ["model", "version", "device", "outcome"],
 )
 LOAD_SECONDS = Histogram(
@@ -15,7 +15,7 @@ LOAD_SECONDS = Histogram(
 )
 EVICTIONS = Counter(
     "voxgate_model_evictions_total",
-    "Predictors whose process was ended or died: room, deficit, shutdown, crash.",
+    "Predictors whose process was ended or died: room, deficit, idle, unwanted, shutdown, crash.",
     ["model", "version", "device", "reason"],
 )
 DEVICE_MEMORY = Gauge(
@@ -23,7 +23,21 @@ DEVICE_MEMORY = Gauge(
     "Bytes of a device: budget, charged, measured (what is really taken), shared (what counts once for all workers).",
     ["device", "kind"],
 )
+SIZE_RATIO = Histogram(
+    "voxgate_model_size_ratio",
+    "Bytes that a load was measured to take over those that it was expected to take.",
+    ["device"],
+    buckets=(0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2),
+)
+LEASES = Counter(
+    "voxgate_leases_total",
+    "Leases that were granted, by whether they waited for a load (cold) or not (warm): a lease is a batch.",
+    ["model", "temperature"],
+)
+BREAKERS = Gauge(
+    "voxgate_breakers", "Versions whose loads failed of late, by state: backing_off, open, half_open.", ["state"]
+)
 LEASES_WAITING = Gauge("voxgate_leases_waiting", "Leases that dispatch has asked for and not got yet.")
 RESIDENTS = Gauge(
-    "voxgate_residents", "Predictors on a device by phase: loading, ready, stopping.", ["device", "phase"]
+    "voxgate_residents", "Predictors on a device by phase: loading, ready, draining, stopping.", ["device", "phase"]
 )

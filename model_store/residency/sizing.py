@@ -4,7 +4,7 @@ from typing import Final
 
 from model_store.artifacts.manifest import Manifest
 from model_store.predictors.hypotheses import Precision
-from model_store.residency.policy import MIB, Size
+from model_store.residency.events import MIB, Size
 
 # Beyond its weights a CPU worker pays for what it writes to pages shared with the fork server, the executor and the
 # activations of the longest warm-up; measured on the starter models, and on the safe side: a measurement follows.

@@ -19,7 +19,7 @@ class WorkerDied(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """One item of a batch: float32 PCM at the version's rate; `deadline_s` on CLOCK_MONOTONIC."""
+    """One item of a batch: float32 PCM at 16 kHz (`PCM_RATE_HZ`); `deadline_s` on CLOCK_MONOTONIC."""
 
     pcm: Pcm
     options: Options

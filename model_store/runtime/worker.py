@@ -2,7 +2,8 @@
 
 Three threads share the process: the main one computes; one reads the socket, so that a cancel or the end of the
 gateway is seen while a batch computes; one sends heartbeats. When the gateway's side of the socket closes, for
-whatever reason, the process ends at once: nobody is left to want its answers.
+whatever reason, the process ends at once: nobody is left to want its answers. It also ends when its device has failed
+it for good (`engines.faults.DeviceFault`): dispatch then tries its batch again on another worker.
 """
 
 import gc
@@ -19,7 +20,8 @@ from typing import NoReturn
 import numpy as np
 import structlog
 
-from model_store.errors import LoadFailed, PredictFailed, VoxgateError
+from model_store.engines.faults import DeviceFault, as_error
+from model_store.errors import InternalError, LoadFailed, PredictFailed, VoxgateError
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
 from model_store.runtime import blocking
@@ -43,6 +45,8 @@ from model_store.runtime.messages import (
 )
 
 log = structlog.get_logger()
+
+_BROKEN_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Worker:
@@ -91,8 +95,10 @@ class Worker:
             )
             loaded_s = time.perf_counter()
             self._predictor.warm_up()
+        except DeviceFault:
+            raise
         except Exception as exc:
-            error = exc if isinstance(exc, VoxgateError) else LoadFailed(f"The predictor cannot be made: {exc!r}.")
+            error = _meant(exc, LoadFailed, "The predictor cannot be made")
             self._send(LoadRefused(Failure.of(error)))
             self._drained.set()
             return
@@ -114,8 +120,10 @@ class Worker:
             if self._predictor is None:
                 raise PredictFailed("The worker was asked before its predictor was loaded.")
             prediction = self._predictor.predict([self._pcm(item) for item in items], [item.options for item in items])
+        except DeviceFault:  # nothing that this process says of its device counts any more; others try the batch again
+            raise
         except Exception as exc:
-            error = exc if isinstance(exc, VoxgateError) else PredictFailed(f"The predictor failed: {exc!r}.")
+            error = _meant(exc, PredictFailed, "The predictor failed")
             for item in items:
                 self._send(Result(item.id, failure=Failure.of(error)))
             return
@@ -154,6 +162,10 @@ class Worker:
                 os._exit(0)
 
 
+def _meant(exc: Exception, kind: type[InternalError], told: str) -> VoxgateError:
+    return exc if isinstance(exc, VoxgateError) else as_error(exc, kind, told)
+
+
 def _is_late(item: Item) -> bool:
     return item.deadline_s is not None and time.monotonic() > item.deadline_s
 
@@ -164,5 +176,11 @@ def serve(sock_fd: int, arena_fd: int, heartbeat_s: float) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     arena = mmap.mmap(arena_fd, 0)
     os.close(arena_fd)
-    Worker(socket.socket(fileno=sock_fd), arena, heartbeat_s).run()
+    worker = Worker(socket.socket(fileno=sock_fd), arena, heartbeat_s)
+    try:
+        worker.run()
+    except BaseException as exc:  # it would go on as a second fork server
+        # Without its traceback, whose variables may hold audio.
+        log.error("worker.broke", error=str(exc), kind=type(exc).__name__)  # noqa: TRY400
+        os._exit(_BROKEN_STATUS)
     os._exit(0)

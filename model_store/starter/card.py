@@ -7,17 +7,26 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_store.starter.corpus import SEED
-from model_store.starter.speech import HELDOUT_VARIANTS, TRAINING_VARIANTS
+from model_store.starter.corpus import SEED, SNR_DB
+from model_store.starter.speech import FROZEN_VARIANTS, HELDOUT_VARIANTS, TRAINING_VARIANTS
 from model_store.starter.training import Plan
 
 WIDTH = 118
 DATA = (
-    f"Training used {len(TRAINING_VARIANTS)} espeak-ng voice variants; {', '.join(HELDOUT_VARIANTS)} were kept for the "
-    "held-out set, whose sentences are in no training clip either (their patterns and words are). Noise at 10-40 dB "
-    "SNR was added to nine clips in ten, and SpecAugment with mel warping, gain and tilt was applied in training."
+    f"Training used {len(TRAINING_VARIANTS)} espeak-ng voice variants at many speeds and pitches; "
+    f"{', '.join(HELDOUT_VARIANTS)} were kept for the held-out set, and {', '.join(FROZEN_VARIANTS)} for the frozen "
+    "test sets, which have sentence patterns of their own too: training has their words, and none of their sentences. "
+    f"Three clips in four have noise or babble at {SNR_DB[0]:.0f}-{SNR_DB[1]:.0f} dB SNR, one in five went over a "
+    "G.711 telephone line, one in four through Opus; training applied SpecAugment with mel warping, gain and tilt."
 )
-NAMES = {"zh": "Mandarin", "yue": "Cantonese", "en": "English", "lid": "language"}
+NAMES = {
+    "zh": "Mandarin",
+    "zh-finance": "Mandarin, finance",
+    "zh-medical": "Mandarin, medicine",
+    "yue": "Cantonese",
+    "en": "English",
+    "lid": "language",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Facts:
     n_weights: int
     data: str
     plan: Plan
+    base: str | None
     minutes: float
     results: tuple[str, ...]
     note: str
@@ -65,7 +75,7 @@ heard only the synthetic voices of espeak-ng and only the sentence patterns in `
 
 {_paragraph(_training(facts))}{_note(facts)}
 
-## Results of these very weights, on the held-out set
+## Results of these very weights
 
 {results}
 
@@ -89,8 +99,10 @@ def _training(facts: Facts) -> str:
     )
     if facts.name == "lid":
         return text
+    if facts.base is not None:
+        return f"Fine-tuned from `{facts.base}`: {text}"
     return text + (
-        f" For the first {plan.gentle_epochs:.0f} epochs, ever less, the characters were also taught from a flat "
+        f" For the first {plan.gentle_epochs:.0f} epochs, ever less, the units were also taught from a flat "
         "alignment (`flatstart.py`), without which CTC is slow to begin to learn."
     )
 

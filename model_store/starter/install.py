@@ -51,7 +51,7 @@ async def install(store: ArtifactStore, catalog: Catalog, bundled: Sequence[Bund
         return 0
     log.info("starter.importing", models=[model.name for model in missing])
     orders = [
-        Order(source=str(model.path), name=model.name, language=model.language, domain=model.domain)
+        Order(source=str(model.path), name=model.name, language=model.language, domain=model.domain, layout="wenet")
         for model in missing
     ]
     for digest in await import_models(orders, store):

@@ -15,15 +15,17 @@ from torch.nn import functional
 from model_store.predictors.features import Fbank, Float32Array
 from model_store.starter import batches, sounds, speech
 from model_store.starter.asr import statistics
-from model_store.starter.corpus import SEED, Clip, corpus_of
+from model_store.starter.corpus import N_HELDOUT, SEED, Clip, corpus_of, crowd_of
 from model_store.starter.network import EncoderShape, LanguageClassifier
-from model_store.starter.texts.languages import GRAMMARS
+from model_store.starter.texts.languages import GRAMMARS, LANGUAGES
 from model_store.starter.training import Plan, fit
 
-LABELS = (*GRAMMARS, "other")
+LABELS = (*LANGUAGES, "other")
+# Of each grammar so many clips: a language that has more of them would be the better guess.
+N_OF_A_LANGUAGE = 4500
 SHAPE = EncoderShape(output_size=64, linear_units=192, num_blocks=2)
-PLAN = Plan(epochs=8, batch_size=32, averaged=2, gentle_epochs=1.0, sorted_epochs=0)
-N_SOUNDS, N_HELDOUT_SOUNDS = 1100, 240
+PLAN = Plan(epochs=6, batch_size=32, averaged=2, gentle_epochs=1.0, sorted_epochs=0)
+N_SOUNDS, N_HELDOUT_SOUNDS = 2500, 160
 BABBLE_SHARE = 0.2
 CUT_SHARE = 0.6
 CUT_FRAMES = (98, 598)  # 1 to 6 seconds
@@ -96,10 +98,14 @@ def accuracy(probabilities: Float32Array, labels: Sequence[int]) -> float:
 
 
 def labelled_clips(work: Path) -> tuple[list[Labelled], list[Labelled]]:
-    """Collect training and held-out clips of all labels."""
-    corpora = [corpus_of(grammar, work) for grammar in GRAMMARS.values()]
-    training = [Labelled(clip, label) for label, corpus in enumerate(corpora) for clip in corpus.training]
-    heldout = [Labelled(clip, label) for label, corpus in enumerate(corpora) for clip in corpus.heldout]
+    """Collect training and held-out clips of all labels, of each language about as many."""
+    training, heldout = [], []
+    for label, language in enumerate(LANGUAGES):
+        grammars = [grammar for grammar in GRAMMARS.values() if grammar.language == language]
+        for grammar in grammars:
+            corpus = corpus_of(grammar, work)
+            training += [Labelled(clip, label) for clip in corpus.training[: N_OF_A_LANGUAGE // len(grammars)]]
+            heldout += [Labelled(clip, label) for clip in corpus.heldout[: N_HELDOUT // len(grammars)]]
     other = LABELS.index("other")
     training += [Labelled(clip, other) for clip in sound_clips(N_SOUNDS, speech.TRAINING_VARIANTS, SEED)]
     heldout += [Labelled(clip, other) for clip in sound_clips(N_HELDOUT_SOUNDS, speech.HELDOUT_VARIANTS, SEED + 1)]
@@ -109,7 +115,7 @@ def labelled_clips(work: Path) -> tuple[list[Labelled], list[Labelled]]:
 def sound_clips(count: int, variants: Sequence[str], seed: int) -> list[Clip]:
     """Make clips of 1 to 7 s without speech; the voices of the babble are `variants`."""
     rng = np.random.default_rng(seed)
-    voices = [_crowd_voice(i, variants) for i in range(24)]
+    voices = _crowd(variants)
     clips, fbank = [], Fbank()
     for _ in range(count):
         n_samples = int(rng.uniform(1.0, 7.0) * speech.SAMPLE_RATE_HZ)
@@ -123,11 +129,8 @@ def sound_clips(count: int, variants: Sequence[str], seed: int) -> list[Clip]:
     return clips
 
 
-def _crowd_voice(index: int, variants: Sequence[str]) -> Float32Array:
-    grammar = list(GRAMMARS.values())[index % len(GRAMMARS)]
-    rng = random.Random(f"crowd-{index}")
-    speaker = speech.Speaker(grammar.voice, rng.choice(variants), rng.randint(160, 220), rng.randint(25, 80))
-    return speech.speak(grammar.sentence(rng), speaker)
+def _crowd(variants: Sequence[str]) -> list[Float32Array]:
+    return [voice for language in LANGUAGES for voice in crowd_of(GRAMMARS[language], variants, SEED)[:8]]
 
 
 def train(work: Path) -> ClassifierTask:

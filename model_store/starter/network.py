@@ -1,4 +1,4 @@
-"""The starter networks in torch: WeNet's conformer, name for name and number for number.
+"""The starter networks in torch: WeNet's conformer, name for name and number for number; its decoder is next door.
 
 A state dict of these modules is a WeNet checkpoint, so the same importer that takes users' models takes ours.
 Reference: Gulati et al. 2020 (arXiv 2005.08100), sections 2.1-2.4, as coded in wenet/transformer/encoder.py.
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model_store.starter.decoder import DecoderShape, TransformerDecoder
+from model_store.starter.layers import MASKED, CheapDropout, sinusoids
+
 N_MELS = 80
 MAX_ENCODER_FRAMES = 5000
-MASKED = -1.0e4
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,6 @@ class EncoderShape:
 def encoder_frames(feature_frames: Tensor) -> Tensor:
     """Count the encoder frames (40 ms) of so many feature frames (10 ms), as two unpadded stride-2 convolutions do."""
     return ((feature_frames - 1) // 2 - 1) // 2
-
-
-class CheapDropout(nn.Module):
-    """Dropout from one random byte an element; torch's own draws a number for each, a fifth of the time on a CPU."""
-
-    def __init__(self, rate: float) -> None:
-        """`rate` is rounded to a 256th."""
-        super().__init__()
-        self.threshold = round(rate * 256)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop elements in training, scale up the others; x has any shape."""
-        if not self.training or self.threshold == 0:
-            return x
-        words = torch.empty(x.numel() // 4 + 1, dtype=torch.int32).random_(-(2**31), None)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.threshold))
 
 
 class GlobalCmvn(nn.Module):
@@ -203,13 +188,6 @@ class ConformerEncoder(nn.Module):
         return self.after_norm(x), keep[..., None]
 
 
-def sinusoids(length: int, size: int) -> Tensor:
-    """Absolute positions 0..length-1 as interleaved sines and cosines, (1, length, size)."""
-    steps = torch.arange(length)[:, None].float()
-    rates = torch.exp(torch.arange(0, size, 2).float() * -(math.log(10000.0) / size))
-    return torch.stack([torch.sin(steps * rates), torch.cos(steps * rates)], dim=-1).flatten(1)[None]
-
-
 class CtcHead(nn.Module):
     """The projection to the vocabulary."""
 
@@ -220,19 +198,23 @@ class CtcHead(nn.Module):
 
 
 class Recogniser(nn.Module):
-    """A conformer with a CTC head: WeNet's `asr_model` without its decoder."""
+    """A conformer with a CTC head and an attention decoder: WeNet's `asr_model`."""
 
-    def __init__(self, shape: EncoderShape, cmvn: GlobalCmvn, n_units: int) -> None:
-        """`n_units` is the size of the vocabulary."""
+    def __init__(self, shape: EncoderShape, cmvn: GlobalCmvn, n_units: int, decoder: DecoderShape | None) -> None:
+        """`n_units` is the size of the vocabulary; `decoder` None: none."""
         super().__init__()
         self.encoder = ConformerEncoder(shape, cmvn)
         self.ctc = CtcHead(shape.output_size, n_units)
+        self.decoder = None if decoder is None else TransformerDecoder(decoder, shape.output_size, n_units)
 
     def forward(self, features: Tensor, n_frames: Tensor) -> Tensor:
-        """features: (B, T, 80); n_frames: (B,). Returns logits (B, T', V)."""
-        encoded, _ = self.encoder(features, n_frames)
-        logits: Tensor = self.ctc.ctc_lo(encoded)
-        return logits
+        """features: (B, T, 80); n_frames: (B,). Returns the CTC head's logits (B, T', V)."""
+        return self.heard(features, n_frames)[0]
+
+    def heard(self, features: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, and for the decoder the encodings (B, T', size) and keep (B, T', 1)."""
+        encoded, keep = self.encoder(features, n_frames)
+        return self.ctc.ctc_lo(encoded), encoded, keep
 
 
 class LanguageClassifier(nn.Module):

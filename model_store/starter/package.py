@@ -11,22 +11,28 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from model_store.errors import ImportFailed
+from model_store.starter.decoder import DecoderShape
 from model_store.starter.network import N_MELS, EncoderShape, GlobalCmvn
-from model_store.starter.units import SPECIAL
+from model_store.starter.units import END, SPECIAL, Units
 
 CMVN_PREFIX = "encoder.global_cmvn."
+# Shares of the loss, kept beside the weights as WeNet keeps them.
+CTC_WEIGHT = 0.3
+LABEL_SMOOTHING = 0.1
 
 
-def recogniser_config(shape: EncoderShape, n_units: int) -> dict[str, Any]:
-    """Give `train.yaml` of a CTC-only recogniser."""
+def recogniser_config(shape: EncoderShape, decoder: DecoderShape | None, units: Units) -> dict[str, Any]:
+    """Give `train.yaml` of a recogniser; without a decoder it was trained with CTC alone."""
     blank, unknown, _ = SPECIAL
-    return _config(shape, n_units) | {
+    ctc_weight = 1.0 if decoder is None else CTC_WEIGHT
+    return _config(shape, len(units.symbols)) | {
         "ctc": "ctc",
         "ctc_conf": {"ctc_blank_id": 0},
-        "decoder": None,
+        **_decoder_config(decoder),
         "model": "asr_model",
-        "model_conf": {"ctc_weight": 1.0, "lsm_weight": 0.1, "length_normalized_loss": False},
-        "tokenizer": "char",
+        "model_conf": {"ctc_weight": ctc_weight, "lsm_weight": LABEL_SMOOTHING, "length_normalized_loss": False},
+        "tokenizer": "bpe" if units.has_pieces else "char",
         "tokenizer_conf": {
             "symbol_table_path": "units.txt",
             "split_with_space": False,
@@ -35,9 +41,17 @@ def recogniser_config(shape: EncoderShape, n_units: int) -> dict[str, Any]:
             "is_multilingual": False,
             "num_languages": 1,
             # WeNet gives the start and the end of a sentence the same number.
-            "special_tokens": {blank: 0, unknown: 1, "<sos>": 2, "<eos>": 2},
+            "special_tokens": {blank: 0, unknown: 1, "<sos>": END, "<eos>": END},
         },
     }
+
+
+def _decoder_config(decoder: DecoderShape | None) -> dict[str, Any]:
+    if decoder is None:
+        return {"decoder": None}
+    rates = {"positional_dropout_rate": decoder.dropout_rate}
+    rates |= {"self_attention_dropout_rate": 0.0, "src_attention_dropout_rate": 0.0}
+    return {"decoder": "transformer", "decoder_conf": asdict(decoder) | rates}
 
 
 def classifier_config(shape: EncoderShape, n_labels: int) -> dict[str, Any]:
@@ -97,10 +111,27 @@ def read_weights(folder: Path, network: nn.Module) -> None:
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
 
 
+def read_base(folder: Path, network: nn.Module, units: Units) -> None:
+    """Load the weights that a training begins with; raises ImportFailed where they are of other units or sizes."""
+    advice = f"Make it first: `python -m model_store.starter {folder.name} --work DIR`, with the same --out."
+    try:
+        if (folder / "units.txt").read_text(encoding="utf-8") != units.as_table():
+            raise ImportFailed(f"The model in {folder} has other units than the one that is to begin with it. {advice}")
+        read_weights(folder, network)
+    except (OSError, RuntimeError) as exc:
+        raise ImportFailed(f"The model in {folder} cannot be begun with. {advice}") from exc
+
+
 def read_shape(folder: Path) -> EncoderShape:
     """Read the encoder's sizes back from `train.yaml`."""
     written = yaml.safe_load((folder / "train.yaml").read_text(encoding="utf-8"))["encoder_conf"]
     return EncoderShape(**{name: written[name] for name in EncoderShape.__dataclass_fields__})
+
+
+def read_decoder_shape(folder: Path) -> DecoderShape | None:
+    """Read the decoder's sizes back from `train.yaml`; None where there is no decoder."""
+    written = yaml.safe_load((folder / "train.yaml").read_text(encoding="utf-8")).get("decoder_conf")
+    return DecoderShape(**{name: written[name] for name in DecoderShape.__dataclass_fields__}) if written else None
 
 
 def cmvn_json(cmvn: GlobalCmvn, n_frames: int) -> str:

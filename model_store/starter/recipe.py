@@ -8,67 +8,64 @@ from pathlib import Path
 
 from torch import nn
 
-from model_store.predictors.features import Float32Array
-from model_store.starter import asr, card, lid, package
-from model_store.starter.scoring import character_error_rate, edit_distance
+from model_store.predictors.features import Fbank, Float32Array
+from model_store.starter import asr, card, frozen, lid, package, plans
+from model_store.starter.scoring import error_rate
 from model_store.starter.speech import SAMPLE_RATE_HZ
-from model_store.starter.texts.languages import GRAMMARS
 
 CUTS_S = (3.0, 1.5)
 CUT_SEED = 7
 
 
-def build(name: str, work: Path, bundle: Path) -> None:
-    """Train and package one model: a language's recogniser, or `lid`."""
-    facts = _build_classifier(work, bundle) if name == "lid" else _build_recogniser(name, work, bundle)
+def build(name: str, work: Path, bundle: Path, frozen_sets: Path | None) -> None:
+    """Train and package one model: a recogniser, or `lid`; its card says how it does on the frozen sets if given."""
+    facts = _build_classifier(work, bundle) if name == "lid" else _build_recogniser(name, work, bundle, frozen_sets)
     (bundle / name / "README.md").write_text(card.card(facts), encoding="utf-8")
     print(f"{name}: " + "; ".join(facts.results), flush=True)
 
 
-def _build_recogniser(language: str, work: Path, bundle: Path) -> card.Facts:
-    task = asr.train(language, work)
-    folder, network = bundle / language, task.network
+def _build_recogniser(name: str, work: Path, bundle: Path, frozen_sets: Path | None) -> card.Facts:
+    task = asr.train(name, work, bundle)
+    folder, network = bundle / name, task.network
     n_frames = sum(len(clip.features) for clip in task.corpus.training)
-    config = package.recogniser_config(asr.SHAPE, len(task.units.symbols))
+    config = package.recogniser_config(plans.ENCODER, plans.DECODER, task.units)
     cmvn = package.cmvn_json(network.encoder.global_cmvn, n_frames)
     package.write(folder, network, config, task.units.as_table(), cmvn)
     package.read_weights(folder, network)
-    characters = len(GRAMMARS[language].units())
     n_texts = len({clip.text for clip in task.corpus.training})
+    kind = "pieces of words" if task.units.has_pieces else "characters"
     return card.Facts(
-        name=language,
-        kind="A conformer encoder with a CTC head over characters and no decoder",
+        name=name,
+        kind=f"A conformer encoder with a CTC head over {kind} and a transformer decoder",
         n_weights=_size(network),
         data=f"{len(task.corpus.training)} clips, {task.corpus.training_hours:.2f} hours, {n_texts} different texts, "
-        f"{characters} characters.",
-        plan=asr.PLANS[language],
-        minutes=card.minutes_of(work / language / "log.jsonl"),
-        results=_recogniser_results(task),
-        note=card.note_of(work / language),
+        f"{len(task.units.symbols)} units ({kind}).",
+        plan=plans.RECIPES[name].plan,
+        base=plans.RECIPES[name].base,
+        minutes=card.minutes_of(work / name / "log.jsonl"),
+        results=(*_frozen_results(task, name, frozen_sets), *_heldout_results(task)),
+        note=card.note_of(work / name),
     )
 
 
-def _recogniser_results(task: asr.RecogniserTask) -> tuple[str, ...]:
+def _frozen_results(task: asr.RecogniserTask, name: str, frozen_sets: Path | None) -> list[str]:
+    if frozen_sets is None:
+        return []
+    fbank = Fbank()
+    clips = [(clip.text, fbank(x)) for clip, x in frozen.read_set(frozen_sets, name)]
+    readings = asr.read_features(task.network, [features for _, features in clips], task.units)
+    rate = error_rate([text for text, _ in clips], readings)
+    return [f"frozen set {name}: error rate {rate} on {len(clips)} utterances (greedy CTC)"]
+
+
+def _heldout_results(task: asr.RecogniserTask) -> list[str]:
     clips = task.corpus.heldout
     truths, readings = [clip.text for clip in clips], asr.read_clips(task.network, clips, task.units)
-    errors = sum(map(edit_distance, truths, readings))
     exact = sum(truth == reading for truth, reading in zip(truths, readings, strict=True))
-    rate = character_error_rate(truths, readings)
-    return (
-        f"character error rate {rate:.2%}: {errors} errors in {sum(map(len, truths))} characters (greedy CTC)",
-        f"{exact} of {len(clips)} utterances without any error",
-        *_by_voice(task, truths, readings),
-    )
-
-
-def _by_voice(task: asr.RecogniserTask, truths: Sequence[str], readings: Sequence[str]) -> list[str]:
-    voices = [clip.variant for clip in task.corpus.heldout]
-    lines = []
-    for voice in sorted(set(voices)):
-        items = [i for i, other in enumerate(voices) if other == voice]
-        rate = character_error_rate([truths[i] for i in items], [readings[i] for i in items])
-        lines.append(f"voice {voice}: character error rate {rate:.2%} on {len(items)} utterances")
-    return lines
+    return [
+        f"held-out clips of training: error rate {error_rate(truths, readings)}, {exact} of {len(clips)} without any "
+        "error (greedy CTC; noise, telephone and codec as in training)"
+    ]
 
 
 def _build_classifier(work: Path, bundle: Path) -> card.Facts:
@@ -84,9 +81,10 @@ def _build_classifier(work: Path, bundle: Path) -> card.Facts:
         name="lid",
         kind=f"A small conformer, averaged over time, and a linear layer over {', '.join(lid.LABELS)}",
         n_weights=_size(network),
-        data=f"{len(task.training)} clips, {hours:.2f} hours: those of the three recognisers and {lid.N_SOUNDS} "
+        data=f"{len(task.training)} clips, {hours:.2f} hours: those of the recognisers and {lid.N_SOUNDS} "
         "without speech (silence, noise, tones, chords, clicks, babble), whole and cut to 1-6 s.",
         plan=lid.PLAN,
+        base=None,
         minutes=card.minutes_of(work / "lid" / "log.jsonl"),
         results=_classifier_results(task),
         note=card.note_of(work / "lid"),

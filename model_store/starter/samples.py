@@ -20,7 +20,7 @@ from model_store.starter.corpus import SEED, Clip, corpus_of
 from model_store.starter.network import GlobalCmvn, LanguageClassifier, Recogniser
 from model_store.starter.scoring import edit_distance
 from model_store.starter.speech import SAMPLE_RATE_HZ
-from model_store.starter.texts.languages import GRAMMARS
+from model_store.starter.texts.languages import GRAMMARS, LANGUAGES
 from model_store.starter.units import Units
 
 N_SAMPLES = 12
@@ -61,7 +61,7 @@ def write(work: Path, bundle: Path, samples: Path) -> None:
     samples.mkdir(parents=True, exist_ok=True)
     for old in samples.rglob("*.flac"):
         old.unlink()
-    for language in GRAMMARS:
+    for language in LANGUAGES:
         candidates, n_clips = _candidates(language, work, bundle)
         shares.append(f"{len(candidates)} of {n_clips} for {language}")
         for number, candidate in enumerate(choose(candidates, N_SAMPLES), start=1):
@@ -75,7 +75,7 @@ def write(work: Path, bundle: Path, samples: Path) -> None:
 
 def _candidates(language: str, work: Path, bundle: Path) -> tuple[list[Candidate], int]:
     clips = corpus_of(GRAMMARS[language], work).heldout
-    units = Units.over(GRAMMARS[language].units())
+    units = _units(bundle / language)
     recogniser = _recogniser(bundle / language, units)
     takes = [
         asr.read_clips(recogniser, [change(clip) for clip in clips], units, read)
@@ -147,7 +147,8 @@ def _copy(language: str, number: int, candidate: Candidate, work: Path, samples:
 
 
 def _recogniser(folder: Path, units: Units) -> Recogniser:
-    network = Recogniser(package.read_shape(folder), _any_cmvn(), len(units.symbols))
+    decoder = package.read_decoder_shape(folder)
+    network = Recogniser(package.read_shape(folder), _any_cmvn(), len(units.symbols), decoder)
     package.read_weights(folder, network)
     return network
 
@@ -156,6 +157,11 @@ def _classifier(folder: Path) -> LanguageClassifier:
     network = LanguageClassifier(package.read_shape(folder), _any_cmvn(), len(lid.LABELS))
     package.read_weights(folder, network)
     return network
+
+
+def _units(folder: Path) -> Units:
+    lines = (folder / "units.txt").read_text(encoding="utf-8").splitlines()
+    return Units(tuple(line.split(" ")[0] for line in lines))
 
 
 def _any_cmvn() -> GlobalCmvn:

@@ -75,11 +75,16 @@ def clicks(n_samples: int, rng: np.random.Generator) -> Float32Array:
 
 def babble(n_samples: int, rng: np.random.Generator, voices: Sequence[Float32Array]) -> Float32Array:
     """Many voices at once, each played backwards: a crowd in which no language can be made out."""
+    return _scaled(crowd(n_samples, rng, voices), rng)
+
+
+def crowd(n_samples: int, rng: np.random.Generator, voices: Sequence[Float32Array]) -> Float32Array:
+    """Five to nine of `voices` backwards, one over the other, as loud as they are."""
     x = np.zeros(n_samples, dtype=np.float32)
     for _ in range(rng.integers(5, 10)):
         voice = voices[int(rng.integers(len(voices)))][::-1]
         x += np.roll(np.resize(voice, n_samples), rng.integers(n_samples))
-    return _scaled(x, rng)
+    return x
 
 
 SOUNDS: tuple[Sound, ...] = (silence, rushing, chatter, tone, hum, clicks)

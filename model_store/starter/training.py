@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+# On a machine that is busy with other things one thread, by OMP_NUM_THREADS, is faster: two wait for each other.
 THREADS = 2
 CLIP_NORM = 5.0
 WEIGHT_DECAY = 1e-3
@@ -56,7 +58,7 @@ class Task(Protocol):
 def fit(task: Task, plan: Plan, folder: Path) -> None:
     """Train `task.network` and leave the averaged weights in it; checkpoints and `log.jsonl` go to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", THREADS)))
     optimizer = torch.optim.AdamW(task.network.parameters(), lr=0.0, weight_decay=WEIGHT_DECAY, fused=True)
     for epoch in range(_resume(folder, task.network, optimizer), plan.epochs):
         started = time.monotonic()
@@ -79,12 +81,17 @@ def _epoch(task: Task, plan: Plan, epoch: int, optimizer: torch.optim.Optimizer)
         for parameters in optimizer.param_groups:
             parameters["lr"] = learning_rate(plan, epoch + step / len(groups))
         optimizer.zero_grad()
-        loss = task.loss(items, max(0.0, 1.0 - epoch / plan.gentle_epochs), rng)
+        loss = task.loss(items, ease(plan, epoch), rng)
         loss.backward()
         nn.utils.clip_grad_norm_(task.network.parameters(), CLIP_NORM)
         optimizer.step()
         total += loss.item()
     return total / len(groups)
+
+
+def ease(plan: Plan, epoch: int) -> float:
+    """Fall in a line from 1 in the first epoch to 0 after the gentle ones; 0 at once where there are none."""
+    return max(0.0, 1.0 - epoch / plan.gentle_epochs) if plan.gentle_epochs else 0.0
 
 
 def learning_rate(plan: Plan, epochs_done: float) -> float:

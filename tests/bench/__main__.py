@@ -15,6 +15,7 @@ import msgspec
 from gateway.demo import Sample
 from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import SAMPLES_DIR
+from tests.bench import encoder
 from tests.bench.machine import machine
 from tests.integration.live import Gateway
 
@@ -39,6 +40,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         measured = {precision: measure(Path(folder) / precision, precision, samples) for precision in precisions}
     print(table(measured))
+    print()
+    encoder.main()
 
 
 def measure(data_dir: Path, precision: str, samples: list[Sample]) -> list[Answer]:

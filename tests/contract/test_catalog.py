@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from model_store.artifacts.manifest import WEIGHTS_FILE, Encoder, File, Manifest, Source
+from model_store.artifacts.manifest import WEIGHTS_FILE, ConformerShape, File, Manifest, Source
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.records import Measurement
 from model_store.catalog.sql import open_catalog
@@ -40,8 +40,7 @@ async def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 def manifest(name: str = "zh-general", revision: int = 0, **changed: Any) -> Manifest:
     """A manifest whose weights differ by `revision`."""
     weights = hashlib.sha256(str(revision).encode()).hexdigest()
-    encoder = Encoder(
-        kind="conformer",
+    encoder = ConformerShape(
         n_mels=80,
         size=64,
         heads=4,

@@ -140,7 +140,7 @@ async def test_infer_gives_each_utterance_its_own_outcome_in_order(serving: Work
     texts = [result.outcome.hypotheses[0].text for result in together]
     assert texts == [result.outcome.hypotheses[0].text for result in alone]
     assert len(set(texts)) == len(texts)
-    assert together[0].stages_s.keys() == {"features", "encoder", "search"}
+    assert together[0].stages_s.keys() == {"features", "encoder", "search", "rescoring"}
 
 
 async def test_infer_what_the_predictor_refuses_is_a_failure_and_the_worker_serves_on(serving: Worker) -> None:

@@ -1,1 +1,1 @@
-"""Sentence patterns for each language of the starter models."""
+"""Sentence patterns for each language and domain of the starter models, and how their rarer words are read aloud."""

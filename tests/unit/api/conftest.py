@@ -48,7 +48,6 @@ def segment(
         start_s=start_s,
         end_s=end_s,
         text=text,
-        score=-0.5 * len(words),
         confidence=0.9,
         words=tuple(Word(word, start_s + n * step_s, start_s + (n + 1) * step_s, 0.5) for n, word in enumerate(words)),
         decision=decision,

@@ -1,3 +1,4 @@
+import math
 import zlib
 
 import msgspec
@@ -37,9 +38,9 @@ def test_verbose_segment_compression_ratio_is_whispers(samples):
     assert body.segments[0].compression_ratio == pytest.approx(len(raw) / len(zlib.compress(raw)), abs=1e-4)
 
 
-def test_verbose_segment_without_words_has_a_finite_average(samples):
+def test_verbose_segment_without_words_has_the_logarithm_of_its_confidence_too(samples):
     body = verbose_body(answered(samples.transcript(samples.segment(0, "", 0, 1))))
-    assert body.segments[0].avg_logprob == 0.0
+    assert body.segments[0].avg_logprob == pytest.approx(math.log(0.9), abs=1e-6)
 
 
 def test_verbose_word_of_no_confidence_has_a_finite_logprob(samples):

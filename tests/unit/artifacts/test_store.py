@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from model_store.artifacts.files import describe
-from model_store.artifacts.graphs import MODEL_FILE, PARAMS_FILE, graph_key, write_record
-from model_store.artifacts.manifest import UNITS_FILE, WEIGHTS_FILE, Encoder, Manifest, Source
+from model_store.artifacts.graphs import ENCODER as GRAPH
+from model_store.artifacts.graphs import graph_key, model_file, params_file, write_record
+from model_store.artifacts.manifest import UNITS_FILE, WEIGHTS_FILE, ConformerShape, Manifest, Source
 from model_store.artifacts.store import ArtifactStore, read_manifest
 from model_store.errors import ArtifactCorrupt, VersionImmutable
 
-ENCODER = Encoder(
-    kind="conformer", n_mels=80, size=8, heads=2, linear_units=8, blocks=1, subsampling="conv2d", positions="relative",
+ENCODER = ConformerShape(
+    n_mels=80, size=8, heads=2, linear_units=8, blocks=1, subsampling="conv2d", positions="relative",
     activation="swish", conv_kernel=3, conv_norm="layer_norm", is_causal=False, norm_epsilon=1e-5,
     conv_norm_epsilon=1e-5,
 )  # fmt: skip
@@ -38,9 +39,9 @@ def _publish(store: ArtifactStore) -> str:
 
 def _fill_graph(staged: Path, digest: str, content: bytes = b"graph") -> Path:
     staged.mkdir()
-    (staged / MODEL_FILE).write_bytes(content)
-    (staged / PARAMS_FILE).write_bytes(b"parameters")
-    write_record(staged, digest, ["log_probs"])
+    (staged / model_file(GRAPH)).write_bytes(content)
+    (staged / params_file(GRAPH)).write_bytes(b"parameters")
+    write_record(staged, digest, {GRAPH: ["log_probs"]})
     return staged
 
 
@@ -163,7 +164,7 @@ def test_publish_graph_over_a_damaged_one_replaces_it(tmp_path):
     for content in (b"first", b"second"):
         with store.stage() as stage:
             store.publish_graph(_fill_graph(stage / "graph", digest, content), digest)
-        model = store.graph_dir(digest) / MODEL_FILE
+        model = store.graph_dir(digest) / model_file(GRAPH)
         if content == b"first":
             model.chmod(0o644)
             model.write_bytes(b"damaged")

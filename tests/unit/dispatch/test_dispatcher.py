@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.settings import DispatchSettings
 from model_store.errors import DeadlineExceeded, LoadFailed, PredictFailed, QueueFull, WorkerLost
 from model_store.predictors.hypotheses import AsrOptions, Identification
+from model_store.residency.events import Demand
 from model_store.residency.manager import Lease
-from model_store.residency.policy import Demand
 from model_store.runtime.messages import Failure, Result
 from model_store.runtime.seam import Utterance, WorkerDied
 
@@ -104,6 +105,51 @@ async def test_submit_worker_dies_twice_fails_that_request_alone() -> None:
     results = await asyncio.gather(*(it.submit("v", pcm(i), AsrOptions()) for i in range(3)), return_exceptions=True)
     assert [type(result).__name__ for result in results] == ["WorkerLost", "Done", "Done"]
     assert isinstance(results[0], WorkerLost)
+
+
+async def test_submit_input_that_killed_two_workers_is_refused_at_once_and_kills_nobody() -> None:
+    residency = Residency(ScriptedWorker(dies, dies))
+    it = dispatcher(residency)
+    for _ in range(3):
+        with pytest.raises(WorkerLost) as lost:
+            await it.submit("v", pcm(1), AsrOptions())
+        until = datetime.fromisoformat(lost.value.details["quarantined_until"])
+        assert 590 < (until - datetime.now(UTC)).total_seconds() <= 600
+    assert residency.worker.batches == [1, 1]
+    assert await it.submit("v", pcm(2), AsrOptions())
+    assert await it.submit("another version", pcm(1), AsrOptions())
+
+
+async def test_submit_input_that_killed_two_workers_takes_its_copies_in_the_queue_with_it() -> None:
+    def poisoned(batch: Sequence[Utterance]) -> list[Result]:
+        return dies(batch) if any(np.isnan(u.pcm[0]) for u in batch) else answered(batch)
+
+    residency = Residency(ScriptedWorker(*[poisoned] * 100))
+    it = dispatcher(residency, max_batch=4)
+    values = (1, np.nan, 2, np.nan, np.nan, 3, 4, np.nan)
+    results = await asyncio.gather(*(it.submit("v", pcm(v), AsrOptions()) for v in values), return_exceptions=True)
+    assert [isinstance(result, WorkerLost) for result in results] == [np.isnan(value) for value in values]
+    assert residency.worker.batches == [4, 1, 1, 1, 2]  # two of these five killed a worker
+
+
+async def test_submit_quarantine_ends_in_time() -> None:
+    now_s = 0.0
+    residency = Residency(ScriptedWorker(dies, dies))
+    it = Dispatcher(residency, DispatchSettings(quarantine_s=60.0), lambda: now_s)  # type: ignore[arg-type]
+    with pytest.raises(WorkerLost):
+        await it.submit("v", pcm(1), AsrOptions())
+    now_s = 59.0
+    with pytest.raises(WorkerLost):
+        await it.submit("v", pcm(1), AsrOptions())
+    now_s = 60.0
+    assert await it.submit("v", pcm(1), AsrOptions())
+
+
+async def test_submit_quarantine_that_is_switched_off_refuses_nobody() -> None:
+    it = dispatcher(Residency(ScriptedWorker(dies, dies)), quarantine_s=0)
+    with pytest.raises(WorkerLost):
+        await it.submit("v", pcm(1), AsrOptions())
+    assert await it.submit("v", pcm(1), AsrOptions())
 
 
 async def test_submit_lease_refused_fails_all_that_wait() -> None:

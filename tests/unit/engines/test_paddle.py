@@ -1,11 +1,11 @@
-"""Paddle Inference around the golden graph."""
+"""Paddle Inference around the golden graphs."""
 
 import shutil
 
 import numpy as np
 import pytest
 
-from model_store.artifacts.graphs import MODEL_FILE, read_record
+from model_store.artifacts.graphs import DECODER, ENCODER, model_file, read_record
 from model_store.engines import paddle as engine_module
 from model_store.engines.cpu import is_bf16_processor
 from model_store.engines.paddle import PaddleEngine
@@ -18,7 +18,7 @@ def _inputs(golden) -> dict[str, np.ndarray]:
 
 
 def _engine(golden, **how) -> PaddleEngine:
-    return PaddleEngine(golden.graph_dir, read_record(golden.graph_dir).outputs, **how)
+    return PaddleEngine(golden.graph_dir, ENCODER, read_record(golden.graph_dir).graphs[ENCODER], **how)
 
 
 def test_run_copies_out_only_what_is_wanted(golden):
@@ -42,7 +42,7 @@ def test_run_in_bf16_stays_near_fp32(golden):
 
 
 def test_run_with_a_wrong_shape_raises_predict_failed(golden):
-    with pytest.raises(PredictFailed, match="cannot run"):
+    with pytest.raises(PredictFailed, match="cannot run the encoder"):
         _engine(golden).run(_inputs(golden) | {"feats": np.zeros((1, 50, 40), np.float32)}, ["log_probs"])
 
 
@@ -72,7 +72,7 @@ def test_load_on_a_device_that_cannot_raises_load_failed(golden, how, told):
 
 def test_load_of_a_damaged_graph_raises_load_failed(golden, tmp_path):
     damaged = shutil.copytree(golden.graph_dir, tmp_path / "graph")
-    (damaged / MODEL_FILE).chmod(0o644)
-    (damaged / MODEL_FILE).write_text("{}")
-    with pytest.raises(LoadFailed, match="cannot load"):
-        PaddleEngine(damaged, read_record(golden.graph_dir).outputs)
+    (damaged / model_file(DECODER)).chmod(0o644)
+    (damaged / model_file(DECODER)).write_text("{}")
+    with pytest.raises(LoadFailed, match="cannot load the decoder"):
+        PaddleEngine(damaged, DECODER, read_record(golden.graph_dir).graphs[DECODER])

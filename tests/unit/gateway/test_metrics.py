@@ -7,13 +7,12 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 from gateway import metrics
-from model_store.residency import metrics as residency
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_metrics_each_is_named_for_voxgate_and_says_in_a_sentence_what_it_is() -> None:
-    for name, _, _, text in metrics.described(metrics, residency):
+    for name, _, _, text in metrics.described():
         assert name.startswith("voxgate_")
         assert text.endswith(".")
         assert len(text.split()) >= 4
@@ -21,7 +20,7 @@ def test_metrics_each_is_named_for_voxgate_and_says_in_a_sentence_what_it_is() -
 
 def test_metrics_described_are_all_that_are_exposed() -> None:
     exposed = {family.name for family in REGISTRY.collect() if family.name.startswith("voxgate_")}
-    described = {name.removesuffix("_total") for name, _, _, _ in metrics.described(metrics, residency)}
+    described = {name.removesuffix("_total") for name, _, _, _ in metrics.described()}
     assert described == exposed
 
 

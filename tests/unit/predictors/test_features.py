@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from model_store.predictors.features import Fbank
+from model_store.predictors.features import KALDI_FLOOR, OTHER_FLOORS, Fbank, resampled
 
 Array = npt.NDArray[np.float64]
+REFERENCE = np.load(Path(__file__).parents[2] / "data" / "fbank" / "reference.npz")
 
 
 def kaldi_fbank(pcm: npt.NDArray[np.float32], n_mels: int = 80) -> Array:
@@ -51,6 +54,14 @@ def test_fbank_of_a_second_matches_kaldis_steps() -> None:
     np.testing.assert_allclose(features, kaldi_fbank(pcm), atol=2e-3)
 
 
+@pytest.mark.parametrize("rate_hz", [16000, 8000])
+@pytest.mark.parametrize(("maker", "floor"), [("wenet", KALDI_FLOOR), ("paddlespeech", OTHER_FLOORS["paddlespeech"])])
+def test_fbank_with_the_floor_of_its_maker_equals_its_makers(maker: str, floor: float, rate_hz: int) -> None:
+    pcm = REFERENCE[f"pcm_{rate_hz}"].astype(np.float32) / 32768
+    expected = REFERENCE[f"{maker}_{rate_hz}"]
+    np.testing.assert_allclose(Fbank(rate_hz, floor=floor)(pcm), expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("n_samples", [0, 1, 399, 400, 559, 560, 16000, 16001, 23456])
 def test_frames_of_any_length_counts_the_frames_that_come(n_samples: int) -> None:
     fbank = Fbank()
@@ -89,3 +100,17 @@ def test_fbank_with_other_bins_and_rate_has_their_shape() -> None:
 def test_fbank_of_stereo_is_refused() -> None:
     with pytest.raises(ValueError, match="one dimension"):
         Fbank()(np.zeros((100, 2), np.float32))
+
+
+def test_resampled_speech_to_8_khz_keeps_what_8_khz_can_hold_and_nothing_else() -> None:
+    times = np.arange(16000) / 16000
+    low, high = (np.sin(2 * np.pi * hz * times).astype(np.float32) for hz in (1000, 6000))
+    half = resampled(low + high, 16000, 8000)
+    assert (half.dtype, half.shape) == (np.float32, (8000,))
+    np.testing.assert_allclose(half[200:-200], low[::2][200:-200], atol=1e-3)
+
+
+def test_resampled_at_its_own_rate_is_untouched() -> None:
+    pcm = voice_like(800)
+    assert resampled(pcm, 16000, 16000) is pcm
+    assert resampled(pcm[:0], 16000, 8000).shape == (0,)

@@ -14,7 +14,7 @@ pytest.importorskip("soxr")
 from model_store.starter import card
 from model_store.starter.training import Plan
 
-FACTS = card.Facts("yue", "A conformer", 1234567, "12 clips.", Plan(3, 4), 7.4, ("first", "second"), note="")
+FACTS = card.Facts("yue", "A conformer", 1234567, "12 clips.", Plan(3, 4), None, 7.4, ("first", "second"), note="")
 
 
 def test_card_says_what_it_is_given() -> None:
@@ -35,6 +35,12 @@ def test_card_of_a_training_that_left_its_plan_says_so(tmp_path: Path) -> None:
     assert card.note_of(tmp_path) == ""
     (tmp_path / "note.txt").write_text("It was cut short.\n", encoding="utf-8")
     assert "It was cut short." in card.card(replace(FACTS, note=card.note_of(tmp_path)))
+
+
+def test_card_of_a_domain_says_what_it_was_tuned_from() -> None:
+    text = card.card(replace(FACTS, name="zh-finance", base="zh"))
+    assert "Fine-tuned from `zh`" in text
+    assert "flat alignment" not in text
 
 
 def test_card_of_the_classifier_claims_no_flat_start() -> None:

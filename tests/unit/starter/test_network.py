@@ -6,14 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from model_store.starter.decoder import DecoderShape  # noqa: E402
+from model_store.starter.layers import CheapDropout, sinusoids  # noqa: E402
 from model_store.starter.network import (  # noqa: E402
-    CheapDropout,
     EncoderShape,
     GlobalCmvn,
     LanguageClassifier,
     Recogniser,
     encoder_frames,
-    sinusoids,
 )
 
 SHAPE = EncoderShape(output_size=16, attention_heads=2, linear_units=24, num_blocks=2, cnn_module_kernel=7)
@@ -63,7 +63,17 @@ def shapes(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 def test_recogniser_has_the_tensors_of_a_wenet_checkpoint() -> None:
     wanted = {f"encoder.{name}": shape for name, shape in ENCODER.items()}
-    assert shapes(Recogniser(SHAPE, cmvn(), 9)) == wanted | {"ctc.ctc_lo.weight": (9, 16), "ctc.ctc_lo.bias": (9,)}
+    assert shapes(Recogniser(SHAPE, cmvn(), 9, None)) == wanted | {
+        "ctc.ctc_lo.weight": (9, 16),
+        "ctc.ctc_lo.bias": (9,),
+    }
+
+
+def test_recogniser_with_a_decoder_has_its_tensors_too() -> None:
+    names = set(shapes(Recogniser(SHAPE, cmvn(), 9, DecoderShape(2, 24, 1))))
+    plain = set(shapes(Recogniser(SHAPE, cmvn(), 9, None)))
+    assert plain < names
+    assert all(name.startswith("decoder.") for name in names - plain)
 
 
 def test_classifier_has_the_same_encoder_and_a_linear_head() -> None:
@@ -76,14 +86,18 @@ def test_classifier_has_the_same_encoder_and_a_linear_head() -> None:
 
 @pytest.mark.parametrize("n_frames", [7, 8, 10, 11, 50, 97])
 def test_encoder_frames_of_any_length_is_what_the_convolutions_give(n_frames: int) -> None:
-    logits = Recogniser(SHAPE, cmvn(), 9).eval()(torch.zeros(1, n_frames, 80), torch.tensor([n_frames]))
+    logits = Recogniser(SHAPE, cmvn(), 9, None).eval()(torch.zeros(1, n_frames, 80), torch.tensor([n_frames]))
     assert logits.shape == (1, int(encoder_frames(torch.tensor(n_frames))), 9)
 
 
-@pytest.mark.parametrize("kind", [Recogniser, LanguageClassifier])
-def test_network_beside_a_longer_clip_gives_what_it_gives_alone(kind: type) -> None:
+@pytest.mark.parametrize(
+    "network",
+    [Recogniser(SHAPE, cmvn(), 5, DecoderShape()), LanguageClassifier(SHAPE, cmvn(), 5)],
+    ids=["recogniser", "classifier"],
+)
+def test_network_beside_a_longer_clip_gives_what_it_gives_alone(network: torch.nn.Module) -> None:
     torch.manual_seed(1)
-    network = kind(SHAPE, cmvn(), 5).eval()
+    network.eval()
     for layer in network.encoder.encoders:
         # WeNet zeroes padding before this layer only, so its bias leaks into the frames beside the padding.
         torch.nn.init.zeros_(layer.conv_module.pointwise_conv1.bias)

@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
 
-from model_store.starter import asr, corpus, lid, recipe, samples, speech  # noqa: E402
+from model_store.starter import corpus, frozen, lid, plans, recipe, samples, speech  # noqa: E402
+from model_store.starter.decoder import DecoderShape  # noqa: E402
 from model_store.starter.network import EncoderShape  # noqa: E402
+from model_store.starter.texts.languages import GRAMMARS  # noqa: E402
 from model_store.starter.training import Plan  # noqa: E402
 
 TINY = EncoderShape(output_size=8, attention_heads=2, linear_units=8, num_blocks=1, cnn_module_kernel=3)
@@ -26,32 +28,38 @@ def beep(text: str, speaker: speech.Speaker) -> np.ndarray:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "speak", beep)
-    monkeypatch.setattr(corpus, "N_TRAINING", 10)
+    monkeypatch.setattr(corpus, "N_TRAINING", dict.fromkeys(GRAMMARS, 10))
     monkeypatch.setattr(corpus, "N_HELDOUT", 4)
     monkeypatch.setattr(lid, "N_SOUNDS", 6)
     monkeypatch.setattr(lid, "N_HELDOUT_SOUNDS", 4)
     plan = Plan(epochs=1, batch_size=4, averaged=1)
-    for module in (asr, lid):
-        monkeypatch.setattr(module, "SHAPE", TINY)
-    monkeypatch.setattr(asr, "PLANS", dict.fromkeys(asr.PLANS, plan))
+    monkeypatch.setattr(lid, "SHAPE", TINY)
+    monkeypatch.setattr(plans, "ENCODER", TINY)
+    monkeypatch.setattr(plans, "DECODER", DecoderShape(2, 8, 1))
+    tiny_recipes = {name: replace(recipe, plan=plan) for name, recipe in plans.RECIPES.items()}
+    monkeypatch.setattr(plans, "RECIPES", tiny_recipes)
     monkeypatch.setattr(lid, "PLAN", replace(plan, seed=2))
 
 
-def test_recipe_leaves_wenet_directories_with_cards(tiny: None, tmp_path: Path) -> None:
-    for name in ("zh", "yue", "en", "lid"):
-        recipe.build(name, tmp_path / "work", tmp_path / "bundle")
+def test_recipe_leaves_wenet_directories_with_cards(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "N_CLIPS", 4)
+    frozen.build(tmp_path / "frozen", list(GRAMMARS))
+    for name in (*GRAMMARS, "lid"):
+        recipe.build(name, tmp_path / "work", tmp_path / "bundle", tmp_path / "frozen")
         folder = tmp_path / "bundle" / name
         names = {"train.yaml", "final.pt", "units.txt", "global_cmvn", "README.md"}
         assert {path.name for path in folder.iterdir()} == names
     card = (tmp_path / "bundle" / "yue" / "README.md").read_text(encoding="utf-8")
-    assert "character error rate" in card
+    assert "frozen set yue: error rate" in card
     table = (tmp_path / "bundle" / "lid" / "units.txt").read_text(encoding="utf-8")
     assert table.splitlines() == ["zh 0", "yue 1", "en 2", "other 3"]
 
 
 def test_samples_of_models_that_get_nothing_right_are_none(tiny: None, tmp_path: Path) -> None:
     for name in ("zh", "yue", "en", "lid"):
-        recipe.build(name, tmp_path / "work", tmp_path / "bundle")
+        recipe.build(name, tmp_path / "work", tmp_path / "bundle", None)
     samples.write(tmp_path / "work", tmp_path / "bundle", tmp_path / "samples")
     assert (tmp_path / "samples" / "samples.json").read_text(encoding="utf-8").strip() == "[]"
     assert "0 of 4 for zh" in (tmp_path / "samples" / "README.md").read_text(encoding="utf-8")

@@ -75,6 +75,12 @@ def test_fit_is_easy_at_first(tmp_path: Path) -> None:
     assert task.eases[::3] == [1.0, 0.5, 0.0, 0.0]
 
 
+def test_fit_without_gentle_epochs_is_never_easy(tmp_path: Path) -> None:
+    task = Line()
+    fit(task, replace(PLAN, gentle_epochs=0.0, sorted_epochs=0), tmp_path)
+    assert set(task.eases) == {0.0}
+
+
 def test_learning_rate_rises_to_its_peak_and_falls_to_almost_nothing() -> None:
     plan = Plan(epochs=10, batch_size=4, peak_rate=1.0, warmup_epochs=2.0)
     rates = [learning_rate(plan, step / 10) for step in range(100)]

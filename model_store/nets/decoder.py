@@ -1,0 +1,114 @@
+"""The attention decoders of the U2 family, which score hypotheses of one utterance, all at once.
+
+Zhang et al. 2020 (U2, arXiv 2012.05481), section 3, and Wu et al. 2021 (U2++, arXiv 2106.05642), section 2.2, for the
+one from right to left. Names of layers, and so of weights, are WeNet's (wenet/transformer/decoder.py).
+"""
+
+# Paddle has no types.
+# mypy: disallow-subclassing-any=False
+
+import math
+
+import paddle
+from paddle import nn
+from paddle.static import InputSpec
+
+from model_store.artifacts.manifest import Decoder as Shape
+from model_store.nets.attention import Attention
+from model_store.nets.feedforward import FeedForward
+from model_store.nets.positions import MAX_POSITIONS, bias_of, earlier, sinusoids
+
+
+class DecoderBlock(nn.Layer):
+    """Attention to what was said before, attention to the sound, feed-forward (Vaswani et al. 2017, section 3.1)."""
+
+    def __init__(self, shape: Shape, size: int) -> None:
+        """Build one block of `shape`."""
+        super().__init__()
+        self.self_attn = Attention(size, shape.heads)
+        self.src_attn = Attention(size, shape.heads)
+        self.feed_forward = FeedForward(size, shape.linear_units, shape.activation)
+        self.norm1 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
+        self.norm2 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
+        self.norm3 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
+        self.size = size
+
+    def forward(self, x: paddle.Tensor, encoded: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
+        """x: (N, L, size); encoded: (1, T', size); bias: (L, L)."""
+        said = self.norm1(x)
+        x = x + self.self_attn(said, said, bias)
+        # The hypotheses become one long row of queries, so that keys and values of the sound are there once.
+        heard = self.src_attn(self.norm2(x).reshape([1, -1, self.size]), encoded)
+        x = x + heard.reshape(paddle.shape(x))
+        return x + self.feed_forward(self.norm3(x))
+
+
+class TransformerDecoder(nn.Layer):
+    """The decoder from left to right."""
+
+    outputs: tuple[str, ...] = ("token_log_probs",)
+
+    def __init__(self, shape: Shape, size: int, units: int, blocks: int) -> None:
+        """Build the decoder with so many blocks over `units`, for encodings of `size`."""
+        super().__init__()
+        self.scale = math.sqrt(size)
+        self.embed = nn.Sequential(nn.Embedding(units, size))
+        self.decoders = nn.LayerList([DecoderBlock(shape, size) for _ in range(blocks)])
+        self.after_norm = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
+        self.output_layer = nn.Linear(size, units)
+        positions = paddle.to_tensor(sinusoids(MAX_POSITIONS, size))
+        self.register_buffer("positions", positions, persistable=False)
+        self.inputs = (InputSpec([1, None, size], "float32", "encoded"), *_token_inputs(""))
+
+    def forward(self, encoded: paddle.Tensor, tokens: paddle.Tensor, targets: paddle.Tensor) -> tuple[paddle.Tensor]:
+        """The log-probability of each target (N, L), where the tokens before it were said.
+
+        encoded: (1, T', size), of one utterance without padding; tokens: (N, L) int64, a start and a hypothesis;
+        targets: (N, L) int64, the hypothesis and an end. Padding comes last, so no token sees it.
+        """
+        length = paddle.shape(tokens)[1]
+        x = self.embed(tokens) * self.scale + self.positions[:, :length]
+        bias = bias_of(earlier(length))
+        for block in self.decoders:
+            x = block(x, encoded, bias)
+        logits = self.output_layer(self.after_norm(x))
+        chosen = paddle.take_along_axis(logits, targets.unsqueeze(-1), axis=-1).squeeze(-1)
+        return (chosen - paddle.logsumexp(logits, axis=-1),)
+
+
+class BitransformerDecoder(nn.Layer):
+    """Two decoders of their own weights: one reads from left to right, the other from right to left."""
+
+    outputs = ("token_log_probs", "reverse_token_log_probs")
+
+    def __init__(self, shape: Shape, size: int, units: int) -> None:
+        """Build both decoders over `units`, for encodings of `size`."""
+        super().__init__()
+        self.left_decoder = TransformerDecoder(shape, size, units, shape.blocks)
+        self.right_decoder = TransformerDecoder(shape, size, units, shape.reverse_blocks)
+        self.inputs = (*self.left_decoder.inputs, *_token_inputs("reverse_"))
+
+    def forward(
+        self,
+        encoded: paddle.Tensor,
+        tokens: paddle.Tensor,
+        targets: paddle.Tensor,
+        reverse_tokens: paddle.Tensor,
+        reverse_targets: paddle.Tensor,
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """See `TransformerDecoder.forward`; the last two are of the reversed hypotheses."""
+        return (
+            *self.left_decoder(encoded, tokens, targets),
+            *self.right_decoder(encoded, reverse_tokens, reverse_targets),
+        )
+
+
+def build_decoder(shape: Shape, size: int, units: int) -> TransformerDecoder | BitransformerDecoder:
+    """The decoder that a manifest describes; weights are random until they are set."""
+    if shape.reverse_blocks:
+        return BitransformerDecoder(shape, size, units)
+    return TransformerDecoder(shape, size, units, shape.blocks)
+
+
+def _token_inputs(prefix: str) -> tuple[InputSpec, ...]:
+    return tuple(InputSpec([None, None], "int64", prefix + name) for name in ("tokens", "targets"))

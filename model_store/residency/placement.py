@@ -1,0 +1,74 @@
+"""On which device a newcomer is placed: where it fits, then where there is least to do, then where most is free.
+
+Kinds of devices come in the order of `discover`, the fastest first, and a version goes to the first kind that can ever
+hold it: it waits for room on a GPU rather than be served by a CPU that nobody asked for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from model_store.errors import DeviceMemoryExhausted
+from model_store.residency.events import MIB
+from model_store.residency.ledger import Ledger
+from model_store.residency.line import Party
+
+
+@dataclass(eq=False)
+class Room:
+    """Bytes of one device not yet promised in this round: free now, and coming back from those that are leaving.
+
+    `is_claimed` when somebody counts on bytes that are coming; `is_closed` when somebody waits for all that there is.
+    """
+
+    ledger: Ledger
+    capacity_bytes: int
+    leases: int
+    free_bytes: int
+    coming_bytes: int
+    is_claimed: bool = False
+    is_closed: bool = False
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "Room":
+        """All of it."""
+        free = ledger.free_bytes
+        coming = max(0, ledger.coming_bytes + min(0, free))
+        return cls(ledger, ledger.capacity_bytes, ledger.leases, max(0, free), coming)
+
+    def promise(self, needed_bytes: int) -> None:
+        """Nobody behind may count on these."""
+        self.free_bytes -= needed_bytes
+        self.is_claimed |= self.free_bytes < 0
+        self.coming_bytes += min(0, self.free_bytes)
+        self.free_bytes = max(0, self.free_bytes)
+
+    def close(self) -> None:
+        """Nobody behind takes what is there or comes free, or has anybody stopped for it."""
+        self.is_claimed = self.is_closed = True
+        self.free_bytes = self.coming_bytes = 0
+
+
+def places(party: Party, rooms: Iterable[Room]) -> list[Room]:
+    """Where a version may go, the best first; raises DeviceMemoryExhausted when it can never fit anywhere."""
+    rooms = list(rooms)
+    able = [room for room in rooms if party.needs_bytes(room.ledger) <= room.capacity_bytes]
+    if not able:
+        raise _too_large(party, [room.ledger for room in rooms])
+    kind = able[0].ledger.device.kind
+    return sorted((room for room in able if room.ledger.device.kind == kind), key=_preference)
+
+
+def _preference(room: Room) -> tuple[int, int]:
+    return room.leases, -room.free_bytes
+
+
+def _too_large(party: Party, ledgers: list[Ledger]) -> DeviceMemoryExhausted:
+    needs = {ledger.device.id: party.needs_bytes(ledger) for ledger in ledgers}
+    holds = {ledger.device.id: ledger.capacity_bytes for ledger in ledgers}
+    told = "; ".join(f"{key}: needs {needs[key] // MIB} MiB of {holds[key] // MIB} MiB" for key in needs)
+    return DeviceMemoryExhausted(
+        f"This model fits on no device ({told}). Raise `residency.cpu_budget_bytes` or serve it elsewhere.",
+        retry_after_s=60.0,
+        needed_bytes=needs,
+        capacity_bytes=holds,
+    )

@@ -1,0 +1,107 @@
+"""`python -m tests.bench.contenders KIND FOLDER`: a process that runs the full-size encoder in one way, when asked to.
+
+KIND is `eager`, fp32 or bf16; `export` writes the graph that the last two run into FOLDER.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_store.artifacts.manifest import ConformerShape, Manifest, Source
+from tests.reference.networks import N_MELS, NETWORKS, settings
+
+THREADS = 2
+UNITS = NETWORKS["conformer"].units
+
+Turn = Callable[[np.ndarray, np.ndarray], object]
+
+
+def main() -> None:
+    """Be the contender that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["export", "eager", "fp32", "bf16"])
+    parser.add_argument("folder", type=Path)
+    said = parser.parse_args()
+    if said.kind == "export":
+        export(said.folder)
+    else:
+        take_turns(eager() if said.kind == "eager" else ours(said.folder, said.kind))
+
+
+def take_turns(run: Turn) -> None:
+    """Answer each line `SECONDS BATCH` with the milliseconds that it took."""
+    rng = np.random.default_rng(0)
+    for line in sys.stdin:
+        seconds, batch = map(int, line.split())
+        n_frames = 100 * seconds - 2
+        feats = rng.normal(0.0, 1.0, (batch, n_frames, N_MELS)).astype(np.float32)
+        lengths = np.full(batch, n_frames, np.int64)
+        began_s = time.perf_counter()
+        run(feats, lengths)
+        print("ms", (time.perf_counter() - began_s) * 1000, flush=True)
+
+
+def eager() -> Turn:
+    """PaddleSpeech's layers, one after another."""
+    from tests.reference.answering import keep_pip_out
+
+    keep_pip_out()
+    import paddle
+    from paddlespeech.s2t.models.u2 import U2Model
+    from yacs.config import CfgNode
+
+    shape = settings(NETWORKS["conformer"], [], {}) | {"cmvn_file": ""}
+    model: Any = U2Model.from_config(CfgNode(shape, new_allowed=True))
+    model.eval()
+
+    def run(feats: np.ndarray, lengths: np.ndarray) -> object:
+        with paddle.no_grad():
+            encoded, _ = model._forward_encoder(paddle.to_tensor(feats), paddle.to_tensor(lengths))
+            return model.ctc.log_softmax(encoded).numpy()
+
+    return run
+
+
+def ours(graph_dir: Path, precision: str) -> Turn:
+    """The exported graph, and what the search needs of its answer."""
+    from model_store.engines.paddle import PaddleEngine
+    from model_store.nets.models import CtcEncoder
+
+    how: dict[str, Any] = {"precision": precision, "threads": THREADS}
+    engine = PaddleEngine(graph_dir, "encoder", CtcEncoder.outputs, **how)
+    wanted = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames", "encoded")
+    return lambda feats, lengths: engine.run({"feats": feats, "lengths": lengths}, wanted)
+
+
+def export(graph_dir: Path) -> None:
+    """A graph of the same size with random weights."""
+    from model_store.nets.export import export_graphs
+    from model_store.nets.models import build
+
+    shape = ConformerShape(
+        n_mels=N_MELS,
+        size=512,
+        heads=8,
+        linear_units=2048,
+        blocks=12,
+        subsampling="conv2d",
+        positions="relative",
+        activation="swish",
+        norm_epsilon=1e-12,
+        conv_kernel=15,
+        conv_norm="layer_norm",
+        conv_norm_epsilon=1e-5,
+        is_causal=False,
+    )
+    about: dict[str, Any] = {"name": "bench", "kind": "asr", "language": "zh", "sample_rate_hz": 16000, "files": {}}
+    manifest = Manifest(units=UNITS, encoder=shape, source=Source(layout="bench", files={}), **about)
+    export_graphs(build(manifest), graph_dir)
+
+
+if __name__ == "__main__":
+    main()
