@@ -58,7 +58,8 @@ def segment_speech(
     else:
         quietness = np.asarray(flags if levels is None else levels, np.float32)
         packed = _packed(_joined(found, settings, frame_s), settings, frame_s, budget)
-        pieces = [piece for span in packed for piece in _cut(span, budget, quietness)]
+        cut = [piece for span in packed for piece in _cut(span, budget, quietness)]
+        pieces = [spoken for piece in cut for spoken in _spoken(piece, flags)]
     return _with_margins(pieces, margin, len(flags))
 
 
@@ -107,6 +108,13 @@ def _cut(span: Span, budget: int, quietness: NDArray[np.float32]) -> list[Span]:
         pieces.append((start, at))
         start = at
     return [*pieces, (start, stop)]
+
+
+def _spoken(piece: Span, flags: NDArray[np.bool_]) -> list[Span]:
+    """The piece from its first speech to its last; nothing where a cut left it a part of a pause."""
+    start, stop = piece
+    found = runs(flags[start:stop])
+    return [(start + found[0][0], start + found[-1][1])] if found else []
 
 
 def _with_margins(pieces: list[Span], margin: int, n_frames: int) -> list[Span]:

@@ -50,6 +50,13 @@ def test_segment_speech_any_decisions_cover_all_speech_once_within_the_limit(
         assert spans == sorted(spans)
 
 
+def test_segment_speech_a_pause_longer_than_a_segment_makes_none_of_its_own() -> None:
+    settings = AudioSettings(max_segment_s=3.0, target_segment_s=0.0, pause_s=2.0, sentence_pause_s=2.0, margin_s=1.0)
+    flags = flags_of(0.03, 0.06, 1.98, 0.96)  # a pause that is just too short to cut at, and more than a piece
+    spans = segment_speech(flags, FRAME_S, settings)
+    assert [flags[start:stop].any() for start, stop in spans] == [True, True]
+
+
 @given(stretches, cut_settings)
 def test_segment_speech_cuts_within_speech_only_where_it_must(lengths: list[int], settings: AudioSettings) -> None:
     """A span begins within running speech only when that speech, with its margins, is too long for one segment."""
