@@ -17,10 +17,11 @@ from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import SAMPLES_DIR
 from tests.bench import encoder
 from tests.bench.machine import machine
+from tests.bench.residency import report
 from tests.integration.live import Gateway
 
 ROUNDS = 5
-STAGES = ("decode", "language", "queue", "features", "encoder", "search", "total")
+STAGES = ("decode", "language", "queue", "features", "encoder", "search", "rescoring", "total")
 
 
 class Answer(NamedTuple):
@@ -33,7 +34,7 @@ class Answer(NamedTuple):
 
 
 def main() -> None:
-    """Measure each precision that this processor has, on the bundled samples."""
+    """The bundled samples in each precision that this processor has; the encoder at full size; eviction."""
     samples = msgspec.json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
     print(f"## First slice, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n\n`make bench` on {machine()}.\n")
     precisions = dict.fromkeys(("fp32", best_cpu_precision()))
@@ -42,6 +43,8 @@ def main() -> None:
     print(table(measured))
     print()
     encoder.main()
+    print(f"\n## Residency in the simulator, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n")
+    report.main()
 
 
 def measure(data_dir: Path, precision: str, samples: list[Sample]) -> list[Answer]:

@@ -35,7 +35,7 @@ _UNEVENNESS = 0.05
 _ADDED, _QUIETNESS = ("linear_out.weight", "w_2.weight", "pointwise_conv2.weight"), 0.4
 # The more the scores are spread out, the more they differ by rounding too. So most units are made rare instead: all but
 # the blank, the space with some letters, and some of the others.
-_SPREAD, _RARE_BIAS, _NEVER_BIAS = 1.0, -8.0, -30.0
+_SPREAD, _RARE_BIAS, _NEVER_BIAS = 0.7, -8.0, -30.0
 _FREQUENT = (0, *range(2, 12), *range(100, 5000, 100))
 _BLANK_SHARE = 0.6
 _PIECE_TYPES = {"<unk>": 2, "<s>": 3, "</s>": 3}
