@@ -119,7 +119,7 @@ class Dispatcher:
             return
         queue.served(len(batch), time.monotonic() - began_s)
         for job, result in zip(batch, results, strict=True):
-            _settle(job, result, began_s, len(batch), is_cold=lease.is_cold)
+            _settle(job, result, began_s, len(batch), lease)
 
     def _try_again(self, version: str, batch: list[Job], queue: VersionQueue) -> None:
         """Once, and alone: so that one poisonous input cannot take its neighbours down twice."""
@@ -134,7 +134,7 @@ class Dispatcher:
             queue.put_back([job for job in batch if not job.answer.done()])
 
 
-def _settle(job: Job, result: Result, began_s: float, batch_size: int, *, is_cold: bool) -> None:
+def _settle(job: Job, result: Result, began_s: float, batch_size: int, lease: Lease) -> None:
     if job.answer.done():
         return
     if result.failure is not None:
@@ -142,9 +142,9 @@ def _settle(job: Job, result: Result, began_s: float, batch_size: int, *, is_col
     elif result.outcome is None:
         job.answer.set_exception(DeadlineExceeded("The time for this request was up before its turn came."))
     else:
-        waited = {"load" if is_cold else "queue": began_s - job.queued_s}
+        waited = {"load" if lease.is_cold else "queue": began_s - job.queued_s}
         shares = {stage: seconds / batch_size for stage, seconds in result.stages_s.items()}
-        job.answer.set_result(Done(result.outcome, waited, shares, is_cold))
+        job.answer.set_result(Done(result.outcome, waited, shares, lease.is_cold, lease.device, lease.is_degraded))
 
 
 def _too_late() -> ShuttingDown:

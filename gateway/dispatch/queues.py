@@ -17,13 +17,15 @@ class Done:
     """The outcome of one job, and where its time went, in seconds per stage.
 
     `waited_s`: for its turn (queue), or for its model (load). `computed_s`: its share of what the worker spent on each
-    stage of the batch.
+    stage of the batch. `is_degraded`: its device stood in for a faster one that is lost.
     """
 
     outcome: Outcome
     waited_s: dict[str, float]
     computed_s: dict[str, float]
     is_cold: bool
+    device: str = ""
+    is_degraded: bool = False
 
 
 @dataclass(eq=False)

@@ -1,7 +1,8 @@
 """The devices of this machine and how much of each models may use. The only place that asks NVML."""
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,17 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True)
 class Device:
-    """Where predictors sit. `id` is "cpu" or "gpu:<index>"; `budget_bytes` is what all of them may take together."""
+    """Where predictors sit. `id` is "cpu" or "gpu:<index>".
+
+    `budget_bytes` is what all of them may take together; into `headroom_bytes` beyond it runs only a load that was
+    predicted too small.
+    """
 
     id: str
     kind: DeviceKind
     name: str
     budget_bytes: int
+    headroom_bytes: int = 0
 
 
 def discover(settings: ResidencySettings) -> tuple[Device, ...]:
@@ -30,8 +36,9 @@ def discover(settings: ResidencySettings) -> tuple[Device, ...]:
 
 
 def _cpu(settings: ResidencySettings) -> Device:
-    budget = settings.cpu_budget_bytes or _available_bytes() // 2
-    return Device("cpu", "cpu", f"{psutil.cpu_count() or 1} cores", budget)
+    headroom = settings.cpu_headroom_bytes
+    budget = settings.cpu_budget_bytes or max(0, _available_bytes() // 2 - headroom)
+    return Device("cpu", "cpu", f"{psutil.cpu_count() or 1} cores", budget, headroom)
 
 
 def _available_bytes() -> int:
@@ -63,14 +70,43 @@ def _gpus(settings: ResidencySettings) -> Iterator[Device]:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             free = int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
             name = str(pynvml.nvmlDeviceGetName(handle))
-            yield Device(f"gpu:{index}", "gpu", name, max(0, free - settings.gpu_headroom_bytes))
+            headroom = settings.gpu_headroom_bytes
+            yield Device(f"gpu:{index}", "gpu", name, max(0, free - headroom), headroom)
+
+
+class DeviceLost(Exception):
+    """The driver does not answer for a GPU."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the driver says of one GPU now; `processes` has the bytes of each by its id, those of others included."""
+
+    free_bytes: int
+    total_bytes: int
+    processes: Mapping[int, int]
+
+
+def read_gpu(device: Device) -> Reading:
+    """The driver's own figures; raises DeviceLost. Not yet run on a machine that has a GPU."""
+    with _nvml() as is_there:
+        if not is_there:
+            raise DeviceLost("the driver's library does not answer")
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.id.removeprefix("gpu:")))
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        except pynvml.NVMLError as exc:
+            raise DeviceLost(str(exc)) from exc
+        processes = Counter[int]()
+        for process in running:
+            processes[process.pid] += int(process.usedGpuMemory or 0)
+        return Reading(int(memory.free), int(memory.total), processes)
 
 
 def gpu_process_bytes(device: Device, pid: int) -> int:
-    """Device memory that a process holds, by the driver's own figure. Not yet run on a machine that has a GPU."""
-    with _nvml() as is_there:
-        if not is_there:
-            return 0
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.id.removeprefix("gpu:")))
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return sum(int(process.usedGpuMemory or 0) for process in processes if process.pid == pid)
+    """Device memory that a process holds, by the driver's own figure; nothing once the device is lost."""
+    try:
+        return read_gpu(device).processes.get(pid, 0)
+    except DeviceLost:
+        return 0

@@ -15,15 +15,16 @@ from model_store.artifacts.manifest import Manifest
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.records import DeviceKind
 from model_store.engines.cpu import best_cpu_precision
-from model_store.errors import LoadFailed, VoxgateError
+from model_store.errors import DeviceMemoryExhausted, LoadFailed, VoxgateError
 from model_store.predictors.hypotheses import Precision
 from model_store.residency import metrics
 from model_store.residency.devices import Device, gpu_process_bytes
-from model_store.residency.events import Event, Exited, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
+from model_store.residency.events import MIB, Event, Exited, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
 from model_store.residency.measurements import Loading, Measurements
 from model_store.residency.settings import ResidencySettings
 from model_store.residency.view import Known
 from model_store.runtime.messages import Load
+from model_store.runtime.messages import Loaded as HasLoaded
 from model_store.runtime.seam import Runtime, Worker, WorkerDied
 from model_store.runtime.settings import RuntimeSettings
 
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 
 _SHORT = 12
 _FREED_POLL_S = 0.25
+_LOADING_POLL_S = 0.1
 
 
 @dataclass(eq=False)
@@ -41,6 +43,7 @@ class _Life:
     loading: Loading
     worker: Worker | None = None
     stopping: str | None = None
+    has_loaded: bool = False
     has_ended: bool = False
     largest_bytes: int = 0
 
@@ -49,6 +52,11 @@ class _Life:
         """The labels of its metrics and log lines."""
         manifest = self.loading.manifest
         return {"model": manifest.name, "version": manifest.digest[:_SHORT], "device": self.device.id}
+
+    @property
+    def holds_bytes(self) -> int:
+        """What it takes if the driver does not say."""
+        return self.largest_bytes if self.has_loaded and not self.has_ended else 0
 
     @property
     def taken_bytes(self) -> int:
@@ -78,6 +86,7 @@ class Effects:
         self._store = store
         self._sizes = sizes
         self._grace_s = settings.stop_grace_s
+        self._free_timeout_s = settings.free_timeout_s
         self._settings = runtime_settings
         self._report = report
         self._manifests: dict[str, Manifest] = {}
@@ -137,7 +146,12 @@ class Effects:
 
     def measured_bytes(self, device: Device) -> int:
         """What the workers on a device really take together."""
-        return sum(life.taken_bytes for life in self._lives.values() if life.device is device)
+        return sum(life.taken_bytes for life in self._lives.values() if life.device.id == device.id)
+
+    def holdings(self, device: Device) -> dict[int, int]:
+        """The workers on a device by process id, and what each is thought to take; what one left behind is not ours."""
+        here = (life for life in self._lives.values() if life.device.id == device.id)
+        return {life.worker.pid: life.holds_bytes for life in here if life.worker is not None}
 
     def known(self) -> Known:
         """What a view of the engine needs besides: the manifests seen so far, and what each worker takes now."""
@@ -166,9 +180,16 @@ class Effects:
         task.add_done_callback(tasks.discard)
 
     async def _free(self, resident: int, life: _Life) -> None:
-        """Wait until the driver shows the memory of a process free; not yet run on a machine that has a GPU."""
-        while life.taken_bytes > 0:  # noqa: ASYNC110  (the driver tells nobody)
+        """Wait until the driver shows the memory of a process free; in the end it counts as somebody else's.
+
+        Not yet run on a machine that has a GPU.
+        """
+        until_s = time.monotonic() + self._free_timeout_s
+        while (left := life.taken_bytes) > 0 and time.monotonic() < until_s:  # noqa: ASYNC110  (the driver tells nobody)
             await asyncio.sleep(_FREED_POLL_S)
+        if left > 0:
+            metrics.UNRETURNED.labels(life.device.id).inc()
+            log.error("residency.memory_not_returned", **life.told, bytes=left, waited_s=self._free_timeout_s)
         self._freed(resident)
 
     def _freed(self, resident: int) -> None:
@@ -198,9 +219,13 @@ class Effects:
     async def _load(self, resident: int, life: _Life, worker: Worker) -> None:
         began_s = time.monotonic()
         expected = await self._sizes.size(life.loading)
-        loaded = await worker.load(self._command(life))
+        loaded = await self._loaded(resident, life, worker, expected)
         load_s = time.monotonic() - began_s
-        life.largest_bytes = steady = life.taken_bytes
+        if (steady := life.taken_bytes) == 0:
+            # A driver names processes as the host does, and a container may name them otherwise.
+            log.warning("residency.unmeasured", **life.told, bytes=expected.steady_bytes)
+            steady = expected.steady_bytes
+        life.has_loaded, life.largest_bytes = True, steady
         peak = max(steady, worker.peak_private_bytes if life.device.kind == "cpu" else 0)
         metrics.SIZE_RATIO.labels(life.device.id).observe(steady / max(1, expected.steady_bytes))
         size = self._sizes.learn(life.loading, Size(steady, peak), load_s)
@@ -209,6 +234,33 @@ class Effects:
         log.info("residency.loaded", **life.told, load_s=round(load_s, 3), bytes=steady, **loaded.stages_s)
         self._report(Loaded(resident, size.steady_bytes))
         await self._sizes.save(life.loading)
+
+    async def _loaded(self, resident: int, life: _Life, worker: Worker, expected: Size) -> HasLoaded:
+        """Have the worker load, and end it when it runs beyond what it was thought to take and the headroom."""
+        loading = asyncio.create_task(worker.load(self._command(life)))
+        try:
+            while not loading.done():
+                await asyncio.wait({loading}, timeout=_LOADING_POLL_S)
+                if not loading.done():
+                    self._check_headroom(resident, life, worker, expected)
+            return loading.result()
+        finally:
+            loading.cancel()
+
+    def _check_headroom(self, resident: int, life: _Life, worker: Worker, expected: Size) -> None:
+        device, taken = life.device, life.taken_bytes
+        if taken <= expected.peak_bytes:
+            return
+        life.largest_bytes = max(life.largest_bytes, taken)
+        self._report(Measured(resident, taken))
+        beyond = self.measured_bytes(device) + self._shared_bytes(device) - device.budget_bytes
+        if beyond > device.headroom_bytes:
+            worker.kill()  # at once: it is still growing
+            hint = f"It took {taken // MIB} MiB and was thought to take {expected.peak_bytes // MIB} MiB."
+            raise DeviceMemoryExhausted(f"{hint} The headroom of {device.id} is used up; raise its budget.")
+
+    def _shared_bytes(self, device: Device) -> int:
+        return self._runtime.shared_bytes() if device.kind == "cpu" else 0
 
     def _command(self, life: _Life) -> Load:
         version = life.loading.manifest.digest
@@ -227,7 +279,13 @@ class Effects:
         self._report(LoadBroke(resident, error, has_died))
 
     async def _learn_growth(self, life: _Life) -> None:
-        """What traffic made of it beyond its warm-up."""
-        if life.largest_bytes:
-            self._sizes.learn(life.loading, Size(life.largest_bytes, life.largest_bytes))
-            await self._sizes.save(life.loading)
+        """What traffic made of it beyond its warm-up; or a load that did not end well, beyond what was thought."""
+        if life.has_loaded:
+            size = Size(life.largest_bytes, life.largest_bytes)
+        else:
+            thought = await self._sizes.size(life.loading)
+            if life.largest_bytes <= thought.peak_bytes:
+                return
+            size = Size(thought.steady_bytes, life.largest_bytes)
+        self._sizes.learn(life.loading, size)
+        await self._sizes.save(life.loading)

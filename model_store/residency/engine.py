@@ -10,18 +10,22 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from model_store.errors import DeviceMemoryExhausted, LoadFailed, QueueFull, VoxgateError
+from model_store.errors import CapacityError, DeviceMemoryExhausted, LoadFailed, QueueFull, VoxgateError
 from model_store.residency.breaker import Breakers
 from model_store.residency.devices import Device
 from model_store.residency.events import (
+    BACK,
     DEFICIT,
     IDLE,
+    LOST,
     MIB,
     ROOM,
     UNWANTED,
     Action,
+    Budget,
     Demand,
     Event,
     Exited,
@@ -42,7 +46,7 @@ from model_store.residency.events import (
 from model_store.residency.eviction import Eviction
 from model_store.residency.ledger import Ledger, Phase, Resident
 from model_store.residency.line import Line, Party
-from model_store.residency.placement import Room, places
+from model_store.residency.placement import Room, places, stands_in
 from model_store.residency.policies import Policy, chosen
 from model_store.residency.settings import ResidencySettings
 
@@ -75,6 +79,8 @@ class Engine:
             case Prefetch():
                 self._wishes[event.version] = event
                 return self._settle(now_s)
+            case Budget():
+                return [*self._resize(self.ledgers[event.device], event.budget_bytes), *self._settle(now_s)]
             case Tick():
                 return [*self._end_keep_alives(now_s), *self._settle(now_s)]
         found = self._residents.get(event.resident)
@@ -84,6 +90,14 @@ class Engine:
         """The resident of that number, while its bytes are charged."""
         found = self._residents.get(resident_id)
         return found[1] if found else None
+
+    def device(self, resident_id: int) -> Device:
+        """Where a resident is whose bytes are charged."""
+        return self._residents[resident_id][0].device
+
+    def is_serving(self, version: str) -> bool:
+        """Whether it is there, or on its way."""
+        return version in self._serving
 
     @property
     def waiting(self) -> int:
@@ -220,20 +234,34 @@ class Engine:
         self._close(resident)
         return Stop(resident.id, reason)
 
-    def _make_way(self, resident: Resident) -> Iterator[Action]:
+    def _resize(self, ledger: Ledger, budget_bytes: int | None) -> Iterator[Action]:
+        """Others took memory of a device or gave some back; or it is lost, with all that was on it, or there again."""
+        was_lost, ledger.is_lost = ledger.is_lost, budget_bytes is None
+        if budget_bytes is not None:
+            ledger.most_bytes = max(ledger.most_bytes, ledger.device.budget_bytes, budget_bytes)
+            ledger.device = replace(ledger.device, budget_bytes=budget_bytes)
+        if ledger.is_lost and not was_lost:
+            yield from (self._stop(resident, LOST) for resident in ledger if resident.phase is not Phase.STOPPING)
+        elif was_lost and not ledger.is_lost:
+            for other in self.ledgers.values():
+                for resident in other:
+                    if resident.is_degraded and resident.phase in (Phase.LOADING, Phase.READY):
+                        yield from self._make_way(resident, BACK)
+
+    def _make_way(self, resident: Resident, reason: str = ROOM) -> Iterator[Action]:
         """Stop it, or let it finish first."""
         self._close(resident)
         if resident.leases:
             resident.phase = Phase.DRAINING
         else:
-            yield Stop(resident.id, ROOM)
+            yield Stop(resident.id, reason)
 
     def _reopen(self, rooms: list[Room], now_s: float, version: str | None = None) -> Iterator[Action]:
         """Let those go on that drain where nobody counts on their room any more; of `version`, if one is named."""
         for room in rooms:
             for resident in room.ledger if room.coming_bytes and not room.is_claimed else ():
                 is_meant = resident.phase is Phase.DRAINING and resident.version not in self._serving
-                if is_meant and version in (None, resident.version):
+                if is_meant and not resident.is_degraded and version in (None, resident.version):
                     resident.phase = Phase.READY
                     room.coming_bytes -= resident.charged_bytes
                     self._serving[resident.version] = resident
@@ -295,7 +323,7 @@ class Engine:
         """Start a version where it fits, else see to it that it will."""
         try:
             where = [room for room in places(party, rooms) if not room.is_closed]
-        except DeviceMemoryExhausted as error:  # what is pinned or fixed has grown meanwhile
+        except CapacityError as error:  # what is pinned or fixed has grown meanwhile, or a device is lost
             yield from self._refuse_all(party.version, error)
             return
         for room in where:
@@ -340,6 +368,7 @@ class Engine:
         resident = Resident(next(self._ids), party.version, needed, started_at_s=now_s, rules=party.first.rules)
         resident.is_second_try = bool(party.tried)
         resident.is_prefetched = not party.waiters
+        resident.is_degraded = stands_in(party, room.ledger, self.ledgers.values())
         room.ledger.add(resident)
         self._residents[resident.id] = (room.ledger, resident)
         self._serving[resident.version] = resident
@@ -348,7 +377,10 @@ class Engine:
     def _fulfil(self, wish: Prefetch, rooms: list[Room], now_s: float) -> Iterator[Action]:
         """Load what nobody waits for yet, in room that nobody waits for; without any, the wish is dropped."""
         party = Party(0, Wanted(-1, wish.version, wish.sizes, Demand(0), wish.rules), now_s)
-        fitting = [room for room in rooms if party.needs_bytes(room.ledger) <= room.free_bytes]
+        try:
+            fitting = [room for room in places(party, rooms) if party.needs_bytes(room.ledger) <= room.free_bytes]
+        except CapacityError:
+            fitting = []
         is_moot = wish.version in self._serving or self.breakers.refusal(wish.version, now_s) is not None
         if is_moot or not fitting:
             del self._wishes[wish.version]

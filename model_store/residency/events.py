@@ -40,11 +40,15 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class ModelRules:
-    """What is said about one model. A pinned one stays once it is loaded; `keep_alive_s` counts from its last use."""
+    """What is said about one model. A pinned one stays once it is loaded; `keep_alive_s` counts from its last use.
+
+    `may_use_cpu`: the CPU may serve it while a GPU that could is lost.
+    """
 
     is_pinned: bool = False
     keep_alive_s: float = math.inf
     priority: Priority = Priority.NORMAL
+    may_use_cpu: bool = False
 
 
 UNRULED: Final = ModelRules()
@@ -130,11 +134,19 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What models may take on a device has changed: others took memory, or gave some back; None when it is lost."""
+
+    device: str
+    budget_bytes: int | None
+
+
+@dataclass(frozen=True)
 class Tick:
     """The time that the engine asked to be woken at has come."""
 
 
-Event = Wanted | Prefetch | Left | Released | Loaded | LoadBroke | Measured | Exited | Gone | Tick
+Event = Wanted | Prefetch | Left | Released | Loaded | LoadBroke | Measured | Exited | Gone | Budget | Tick
 
 
 # Actions: what to do about it -----------------------------------------------------------------------------------------
@@ -161,6 +173,8 @@ ROOM: Final = "room"  # for a newcomer
 DEFICIT: Final = "deficit"  # some version took more than it was charged
 IDLE: Final = "idle"  # its keep-alive has run out
 UNWANTED: Final = "unwanted"  # it was still loading, and nobody waits for it any more
+LOST: Final = "lost"  # its device answers no more
+BACK: Final = "back"  # the device that it stood in for answers again
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Resident:
     """A version on a device. `charged_bytes` is predicted until measured; `leases` counts the batches that hold it.
 
     `last_use` numbers the uses of all residents in the order in which they happened. `tenants` holds when each tenant
-    with a guarantee last used it.
+    with a guarantee last used it. `is_degraded`: it stands in, on the CPU, for one on a device that is lost.
     """
 
     id: int
@@ -37,6 +37,7 @@ class Resident:
     rules: ModelRules = UNRULED
     is_prefetched: bool = False
     is_second_try: bool = False
+    is_degraded: bool = False
     tenants: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -57,10 +58,14 @@ class Ledger:
     A dictionary and a sum, where one would look for cachetools: its caches evict one entry at a time, in an order of
     their own, when another comes in. Here a newcomer's victims are planned as a set, under leases and rules, in the
     order of any policy, and their bytes count until the device has them back.
+
+    `most_bytes` is the largest budget that there was while others took some of the device, as they may on a GPU.
     """
 
     device: Device
     fixed_bytes: int = 0
+    is_lost: bool = False
+    most_bytes: int = 0
     _residents: dict[int, Resident] = field(default_factory=dict)
     _sum_bytes: int = 0
 
@@ -76,9 +81,12 @@ class Ledger:
 
     @property
     def capacity_bytes(self) -> int:
-        """The largest predictor that could ever stand here, beside those that are pinned."""
+        """The largest predictor that could ever stand here, beside those that are pinned.
+
+        Others may hold some of it now; what they leave one day counts, or models would wander off to a slower device.
+        """
         pinned = sum(resident.charged_bytes for resident in self if resident.rules.is_pinned)
-        return self.device.budget_bytes - self.fixed_bytes - pinned
+        return max(self.most_bytes, self.device.budget_bytes) - self.fixed_bytes - pinned
 
     @property
     def coming_bytes(self) -> int:

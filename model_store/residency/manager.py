@@ -27,8 +27,11 @@ from model_store.residency.engine import Engine
 from model_store.residency.events import (
     Demand,
     Event,
+    Exited,
+    Gone,
     Grant,
     Left,
+    LoadBroke,
     ModelRules,
     Prefetch,
     Refuse,
@@ -39,6 +42,7 @@ from model_store.residency.events import (
     Tick,
     Wanted,
 )
+from model_store.residency.gpus import GpuWatch
 from model_store.residency.journal import Journal
 from model_store.residency.ledger import Phase
 from model_store.residency.measurements import Measurements
@@ -53,11 +57,16 @@ _MEASURE_EVERY_S = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Lease:
-    """A hold on a loaded version: its worker stays until the lease is given back. `is_cold`: it waited for a load."""
+    """A hold on a loaded version: its worker stays until the lease is given back. `is_cold`: it waited for a load.
+
+    `is_degraded`: its device stands in for a faster one that is lost.
+    """
 
     worker: Worker
     version: str
     is_cold: bool
+    device: str = ""
+    is_degraded: bool = False
 
 
 class ResidencyManager:
@@ -79,9 +88,11 @@ class ResidencyManager:
         self._settings = settings
         self._catalog = catalog
         # One for all models, until the catalogue has rules of their own.
-        self._rules = ModelRules(keep_alive_s=math.inf if settings.keep_alive_s is None else settings.keep_alive_s)
+        keep_alive_s = math.inf if settings.keep_alive_s is None else settings.keep_alive_s
+        self._rules = ModelRules(keep_alive_s=keep_alive_s, may_use_cpu=settings.may_use_cpu)
         self._sizes = Measurements(catalog)
-        self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._handle)
+        self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._hear)
+        self._gpus = GpuWatch(devices, self._effects.holdings, self._handle)
         self._journal = Journal(self.engine.resident, self._effects.model)
         self._numbers = itertools.count()
         self._waiters: dict[int, asyncio.Future[Grant]] = {}
@@ -118,13 +129,22 @@ class ResidencyManager:
         grant = await self._wait_for(version, demand)
         while (worker := self._effects.worker(grant.resident)) is None:  # it died between the grant and this turn
             grant = await self._wait_for(version, demand)
-        metrics.LEASES.labels(self._effects.model(version), "cold" if grant.is_cold else "warm").inc()
+        lease = self._lease(worker, version, grant)
         try:
-            yield Lease(worker, version, grant.is_cold)
+            yield lease
         finally:
             if worker.exited.done():  # before anybody else is given a lease on a dead worker
                 self._effects.ended(grant.resident)
             self._handle(Released(grant.resident))
+
+    def _lease(self, worker: Worker, version: str, grant: Grant) -> Lease:
+        model = self._effects.model(version)
+        resident = self.engine.resident(grant.resident)
+        is_degraded = resident is not None and resident.is_degraded
+        metrics.LEASES.labels(model, "cold" if grant.is_cold else "warm").inc()
+        if is_degraded:
+            metrics.DEGRADED_LEASES.labels(model).inc()
+        return Lease(worker, version, grant.is_cold, self.engine.device(grant.resident).id, is_degraded)
 
     async def prefetch(self, version: str) -> None:
         """Have `version` loaded soon, if it fits beside what is there and what others wait for."""
@@ -139,6 +159,7 @@ class ResidencyManager:
         """Make the ledger true: charge what workers take now, where that is more. Done once a second."""
         self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
         self._effects.measure()
+        self._gpus.look()
         self._show()
 
     async def stop(self) -> None:
@@ -187,6 +208,8 @@ class ResidencyManager:
         number = next(self._numbers)
         waiter: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         self._waiters[number] = waiter
+        if not self.engine.is_serving(version):  # others may have taken memory since the last look
+            self._gpus.look()
         self._handle(Wanted(number, version, sizes, demand, self._rules))
         try:
             return await waiter
@@ -201,6 +224,12 @@ class ResidencyManager:
     async def _sizes_of(self, version: str) -> dict[DeviceKind, Size]:
         kinds = {ledger.device.kind for ledger in self.engine.ledgers.values()}
         return {kind: await self._sizes.size(self._effects.loading(version, kind)) for kind in kinds}
+
+    def _hear(self, event: Event) -> None:
+        """What became of a resident; but first, whether its device is still there, and what is free of it now."""
+        if isinstance(event, LoadBroke | Exited | Gone):
+            self._gpus.look()
+        self._handle(event)
 
     def _handle(self, event: Event) -> None:
         actions = self.engine.handle(event, now_s := self._clock())

@@ -45,7 +45,7 @@ class Measurements:
         if loading.key not in self._known:
             measured = await self._catalog.measurement(*loading.key)
             if measured is None:
-                return predicted(loading.manifest, loading.precision)
+                return predicted(loading.manifest, loading.kind, loading.precision)
             self._known[loading.key] = measured
         known = self._known[loading.key]
         return Size(known.steady_bytes, known.peak_bytes)

@@ -20,7 +20,8 @@ EVICTIONS = Counter(
 )
 DEVICE_MEMORY = Gauge(
     "voxgate_device_memory_bytes",
-    "Bytes of a device: budget, charged, measured (what is really taken), shared (what counts once for all workers).",
+    "Bytes of a device: budget, charged, measured (what is really taken), shared (what counts once for all workers), "
+    "others (what processes that are not ours hold of a GPU).",
     ["device", "kind"],
 )
 SIZE_RATIO = Histogram(
@@ -40,4 +41,13 @@ BREAKERS = Gauge(
 LEASES_WAITING = Gauge("voxgate_leases_waiting", "Leases that dispatch has asked for and not got yet.")
 RESIDENTS = Gauge(
     "voxgate_residents", "Predictors on a device by phase: loading, ready, draining, stopping.", ["device", "phase"]
+)
+DEVICES_LOST = Gauge("voxgate_device_lost", "1 while the driver does not answer for a GPU, else 0.", ["device"])
+DEGRADED_LEASES = Counter(
+    "voxgate_degraded_leases_total", "Leases on a CPU that stands in for a GPU that is lost.", ["model"]
+)
+UNRETURNED = Counter(
+    "voxgate_device_memory_unreturned_total",
+    "Workers whose memory a GPU did not show free within residency.free_timeout_s after their end.",
+    ["device"],
 )

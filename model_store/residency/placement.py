@@ -1,13 +1,14 @@
 """On which device a newcomer is placed: where it fits, then where there is least to do, then where most is free.
 
 Kinds of devices come in the order of `discover`, the fastest first, and a version goes to the first kind that can ever
-hold it: it waits for room on a GPU rather than be served by a CPU that nobody asked for.
+hold it: it waits for room on a GPU rather than be served by a CPU that nobody asked for. Even while that GPU is lost:
+then it is refused, unless its rules say that the CPU may stand in.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from model_store.errors import DeviceMemoryExhausted
+from model_store.errors import DeviceMemoryExhausted, ModelUnavailable
 from model_store.residency.events import MIB
 from model_store.residency.ledger import Ledger
 from model_store.residency.line import Party
@@ -49,17 +50,37 @@ class Room:
 
 
 def places(party: Party, rooms: Iterable[Room]) -> list[Room]:
-    """Where a version may go, the best first; raises DeviceMemoryExhausted when it can never fit anywhere."""
+    """Where a version may go, the best first.
+
+    Raises DeviceMemoryExhausted when it can never fit anywhere, ModelUnavailable when its device is lost.
+    """
     rooms = list(rooms)
     able = [room for room in rooms if party.needs_bytes(room.ledger) <= room.capacity_bytes]
     if not able:
         raise _too_large(party, [room.ledger for room in rooms])
     kind = able[0].ledger.device.kind
-    return sorted((room for room in able if room.ledger.device.kind == kind), key=_preference)
+    present = [room for room in able if not room.ledger.is_lost]
+    if not any(room.ledger.device.kind == kind for room in present):
+        if not present or not party.first.rules.may_use_cpu:
+            raise _lost(able[0].ledger)
+        kind = present[0].ledger.device.kind
+    return sorted((room for room in present if room.ledger.device.kind == kind), key=_preference)
+
+
+def stands_in(party: Party, ledger: Ledger, ledgers: Iterable[Ledger]) -> bool:
+    """Whether `ledger` is only where a version goes because a faster device is lost."""
+    lost = (other for other in ledgers if other.is_lost and other.device.kind != ledger.device.kind)
+    return any(party.needs_bytes(other) <= other.capacity_bytes for other in lost)
 
 
 def _preference(room: Room) -> tuple[int, int]:
     return room.leases, -room.free_bytes
+
+
+def _lost(ledger: Ledger) -> ModelUnavailable:
+    device = ledger.device.id
+    hint = "Look at the driver; or set `residency.may_use_cpu`, to have the CPU serve such models meanwhile."
+    return ModelUnavailable(f"The device of this model, {device}, is lost. {hint}", retry_after_s=10.0, device=device)
 
 
 def _too_large(party: Party, ledgers: list[Ledger]) -> DeviceMemoryExhausted:

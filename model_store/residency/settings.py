@@ -12,10 +12,30 @@ class ResidencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cpu_budget_bytes: Annotated[
         int, Meta(ge=0, description="Host memory for models on the CPU; 0 is half of what the machine has available.")
     ] = 0
+    cpu_headroom_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Host memory that a first load, whose size is only predicted, may take beyond the budget; "
+            "a load that takes more is ended. An automatic budget leaves it free.",
+        ),
+    ] = 2**28
     gpu_headroom_bytes: Annotated[
-        int, Meta(ge=0, description="Device memory that is left alone on every GPU, for others and for surprises.")
+        int,
+        Meta(
+            ge=0,
+            description="Device memory that is left alone on every GPU, for others and for surprises: "
+            "a first load may run into it, and is ended when it takes more.",
+        ),
     ] = 2**29
     use_gpu: Annotated[bool, Meta(description="Whether models may go to GPUs, where there are any.")] = True
+    may_use_cpu: Annotated[
+        bool, Meta(description="Whether the CPU serves models of a GPU that is lost, visibly slower, until it is back.")
+    ] = False
+    free_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="How long a GPU may take to show an ended worker's memory free; then that is told."),
+    ] = 30.0
     policy: Annotated[
         Literal["lru", "cost"],
         Meta(

@@ -1,19 +1,84 @@
-"""How much memory a version is thought to take before it was measured."""
+"""How much memory a version is thought to take before it was measured: from its manifest alone.
 
+What counts is the largest run that there is (`warm_up` runs it): `MAX_RUN_FRAMES` of features through the encoder, and
+`MAX_RUN_TOKENS` through the decoder. Of all that an encoder computes, three things are large: the planes of the first
+convolution, the scores of the attention, and the probabilities of all units. The factors were fitted to CPU workers of
+six networks of 3 to 35 million weights (Paddle 3.1, oneDNN), which took 0.74 to 1.18 times what is said here; those for
+GPUs follow from what Paddle documents, and have not been held against one yet.
+"""
+
+from dataclasses import dataclass
 from typing import Final
 
-from model_store.artifacts.manifest import Manifest
+from model_store.artifacts.manifest import SUBSAMPLINGS, Manifest
+from model_store.catalog.records import DeviceKind
+from model_store.predictors.batching import MAX_RUN_FRAMES
 from model_store.predictors.hypotheses import Precision
+from model_store.predictors.rescoring import MAX_RUN_TOKENS
 from model_store.residency.events import MIB, Size
 
-# Beyond its weights a CPU worker pays for what it writes to pages shared with the fork server, the executor and the
-# activations of the longest warm-up; measured on the starter models, and on the safe side: a measurement follows.
-_WORKER_BYTES: Final = 160 * MIB
-_WEIGHT_COPIES: Final[dict[Precision, float]] = {"fp32": 2.2, "bf16": 1.8, "fp16": 1.8}
-_LOAD_PEAK: Final = 1.25
+_FLOAT_BYTES: Final = 4
+# A run of so many frames is two clips, so that attention sees half of them at a time.
+_CLIPS: Final = 2
 
 
-def predicted(manifest: Manifest, precision: Precision) -> Size:
-    """From the manifest alone: weights, the engine's reordered copies of them, and a worker's own."""
-    steady = int(_WORKER_BYTES + manifest.weights_bytes * _WEIGHT_COPIES[precision])
-    return Size(steady, int(steady * _LOAD_PEAK))
+@dataclass(frozen=True)
+class _Costs:
+    """What an engine makes of a network.
+
+    `base_bytes`: process and framework; copies of the weights, by graph; `activations` in shares of their fp32 size,
+    and of these what stays after a run; `load` beyond all that while the graphs are prepared, in shares of the weights.
+    """
+
+    base_bytes: int
+    encoder_copies: float
+    decoder_copies: float
+    activations: float
+    kept: float
+    load_copies: float = 0.0
+
+
+# oneDNN keeps its own reordered copy beside each weight of the encoder, and the buffers of the last shape.
+_CPU: Final[dict[Precision, _Costs]] = {
+    "fp32": _Costs(44 * MIB, 2.2, 1.1, 1.1, 0.35),
+    "bf16": _Costs(44 * MIB, 1.65, 1.1, 0.85, 0.2),
+}
+# The CUDA context and the libraries' handles; the allocator gives nothing back that it ever took. For fp16 the pass
+# that converts the weights has both precisions of them in memory.
+_GPU: Final[dict[Precision, _Costs]] = {
+    "fp32": _Costs(600 * MIB, 1.0, 1.0, 1.2, 1.0),
+    "fp16": _Costs(600 * MIB, 0.5, 0.5, 0.7, 1.0, load_copies=1.0),
+}
+
+
+def predicted(manifest: Manifest, kind: DeviceKind, precision: Precision) -> Size:
+    """Steady and peak bytes of a worker with this version."""
+    costs = (_CPU if kind == "cpu" else _GPU).get(precision) or _CPU["fp32"]
+    decoder = _decoder_bytes(manifest)
+    encoder = max(0, manifest.weights_bytes - decoder)
+    weights = encoder * costs.encoder_copies + decoder * costs.decoder_copies
+    run = costs.activations * _run_bytes(manifest)
+    steady = costs.base_bytes + weights + costs.kept * run
+    peak = costs.base_bytes + weights + max(run, costs.kept * run + costs.load_copies * manifest.weights_bytes)
+    return Size(int(steady), int(peak))
+
+
+def _decoder_bytes(manifest: Manifest) -> int:
+    """The weights of the attention decoders: two attentions and a feed-forward part per block, and the vocabulary."""
+    shape, size = manifest.decoder, manifest.encoder.size
+    if shape is None:
+        return 0
+    blocks = (shape.blocks + shape.reverse_blocks) * (8 * size * size + 2 * size * shape.linear_units)
+    vocabulary = (2 if shape.reverse_blocks else 1) * 2 * size * manifest.units
+    return (blocks + vocabulary) * _FLOAT_BYTES
+
+
+def _run_bytes(manifest: Manifest) -> int:
+    """fp32 bytes of what the largest run has in memory at once."""
+    shape = manifest.encoder
+    (kernel, stride), *_ = SUBSAMPLINGS[shape.subsampling]
+    planes = shape.size * (MAX_RUN_FRAMES // stride) * ((shape.n_mels - kernel) // stride + 1)
+    frames = MAX_RUN_FRAMES // shape.stride_frames
+    scores = 3 * _CLIPS * shape.heads * (frames // _CLIPS) ** 2  # they, their bias or positions, and the softmax
+    tokens = frames if manifest.decoder is None else max(frames, MAX_RUN_TOKENS)
+    return (planes + scores + tokens * manifest.units) * _FLOAT_BYTES

@@ -46,6 +46,7 @@ from model_store.runtime.messages import (
 
 log = structlog.get_logger()
 
+_LOADING_HEARTBEAT_S = 0.1
 _BROKEN_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -63,6 +64,7 @@ class Worker:
         self._busy_since: float | None = None
         self._peak_bytes = 0
         self._predictor: Predictor | None = None
+        self._is_warm = False
 
     def run(self) -> None:
         """Serve until drained."""
@@ -103,6 +105,7 @@ class Worker:
             self._drained.set()
             return
         gc.collect()
+        self._is_warm = True
         self._send_heartbeat()
         self._send(Loaded({"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}))
 
@@ -144,7 +147,9 @@ class Worker:
         os._exit(0)
 
     def _beat(self) -> None:
-        while not self._drained.wait(self._heartbeat_s if self._predictor else min(0.1, self._heartbeat_s)):
+        # Often while it loads and warms up: its memory peaks there, and may have to be stopped at a limit.
+        often_s = min(_LOADING_HEARTBEAT_S, self._heartbeat_s)
+        while not self._drained.wait(self._heartbeat_s if self._is_warm else often_s):
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:

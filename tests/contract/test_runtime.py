@@ -101,7 +101,7 @@ async def test_load_of_a_corrupt_graph_is_refused_and_the_worker_ends(
     new_worker: NewWorker, command: Load, tmp_path: Path
 ) -> None:
     spoilt = shutil.copytree(command.graph_dir, tmp_path / "graph")
-    weights = spoilt / "graph.pdiparams"
+    weights = spoilt / "encoder.pdiparams"
     weights.write_bytes(weights.read_bytes()[:-100] + bytes(100))
     worker = await new_worker(is_loaded=False)
     broken = Load(

@@ -87,8 +87,8 @@ def taken_bytes(gateway: Gateway) -> int:
 def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     new_gateway: StartGateway, measured: Measured
 ) -> None:
-    # Room for a second one to load beside a first, and not for a third.
-    budget = measured.shared_bytes + measured.steady_bytes + measured.peak_bytes + measured.steady_bytes // 2
+    # Room for a second one to load beside a first, when both take as much as the largest was seen to take.
+    budget = measured.shared_bytes + measured.steady_bytes + measured.peak_bytes
     environ = {"VOXGATE_RESIDENCY_CPU_BUDGET_BYTES": str(budget)}
     gateway = new_gateway(environ, data_dir=measured.data_dir).started()
 
@@ -103,12 +103,14 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
 
     assert len(samples) > REQUESTS
     assert max(samples) <= budget
-    assert max(samples) > min(samples) + measured.steady_bytes * 1.5  # two of them did stand side by side
+    assert max(samples) > min(samples) + measured.steady_bytes  # more than one of them did stand there
 
     loads = gateway.metric("voxgate_model_loads_total")
     assert gateway.metric("voxgate_model_loads_total", outcome="loaded") == loads
-    assert gateway.metric("voxgate_model_evictions_total", reason="room") == loads - len(gateway.workers())
-    assert gateway.metric("voxgate_model_evictions_total") == loads - len(gateway.workers())
+    evictions = gateway.metric("voxgate_model_evictions_total")
+    for_room, for_deficit = (gateway.metric("voxgate_model_evictions_total", reason=r) for r in ("room", "deficit"))
+    assert evictions == for_room + for_deficit == loads - len(gateway.workers())
+    assert for_room >= len(LANGUAGES) - len(gateway.workers())
     assert len(LANGUAGES) <= loads <= REQUESTS
     figures_agree(gateway, budget)
 
@@ -119,8 +121,9 @@ def figures_agree(gateway: Gateway, budget: int) -> None:
     def bytes_of(kind: str) -> float:
         return gateway.metric("voxgate_device_memory_bytes", device="cpu", kind=kind)
 
-    assert len(gateway.workers()) == 2
-    until(lambda: gateway.metric("voxgate_residents", phase="ready") == 2, "a measurement at rest")
+    n_workers = len(gateway.workers())
+    assert 1 <= n_workers <= 3  # a third, if it was never seen to take as much as the largest
+    until(lambda: gateway.metric("voxgate_residents", phase="ready") == n_workers, "a measurement at rest")
     # Pages of libraries that the fork server has too are counted twice, on the safe side.
     until(lambda: 0 <= bytes_of("measured") - taken_bytes(gateway) < 0.12 * budget, "figures that agree")
     assert bytes_of("shared") < bytes_of("measured") <= bytes_of("charged") <= bytes_of("budget") == budget

@@ -52,10 +52,10 @@ def test_requests_whose_clients_have_gone_load_nothing(new_gateway: StartGateway
 
 def test_cycles_of_load_infer_and_evict_leave_nothing_behind(new_gateway: StartGateway) -> None:
     gateway = new_gateway({"VOXGATE_RESIDENCY_KEEP_ALIVE_S": "0"}).started()
-    growth = cycled(gateway, asks(LANGUAGES), 12)
-    assert loads(gateway) == 12
-    until(lambda: gateway.metric("voxgate_model_evictions_total", reason="idle") == 12, "the last eviction")
-    assert max(growth.since(6)) < 8 * MIB
+    growth = cycled(gateway, asks(LANGUAGES), 8)
+    assert loads(gateway) == 8
+    until(lambda: gateway.metric("voxgate_model_evictions_total", reason="idle") == 8, "the last eviction")
+    assert max(growth.since(4)) < 8 * MIB
 
 
 def test_worker_under_traffic_of_many_lengths_does_not_grow(new_gateway: StartGateway) -> None:
@@ -68,8 +68,8 @@ def test_workers_killed_at_any_moment_cost_nobody_an_answer(new_gateway: StartGa
     killer = Killer(gateway, random.Random(10))
     with traffic(gateway, [FIRST]) as others:
         until(lambda: others, "an answer")
-        kills = [kill for language in ("yue", "en") for kill in killer.round(language)]
-    assert [kill.moment for kill in kills] == ["load", "infer", "evict"] * 2
+        kills = list(killer.round("yue"))
+    assert [kill.moment for kill in kills] == ["load", "infer", "evict"]
     assert all(answer.is_success for answer in others)
 
 

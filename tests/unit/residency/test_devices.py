@@ -21,7 +21,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmlShutdown": lambda: None,
         "nvmlDeviceGetCount": lambda: 2,
         "nvmlDeviceGetHandleByIndex": lambda index: index,
-        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(free=free[handle]),
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(free=free[handle], total=16 * GIB),
         "nvmlDeviceGetName": lambda handle: f"GPU {handle}",
         "nvmlDeviceGetComputeRunningProcesses": lambda handle: processes if handle == 0 else [],
     }.items():
@@ -41,6 +41,13 @@ def test_discover_without_a_driver_finds_the_cpu_with_half_of_what_is_available(
     (cpu,) = discover(ResidencySettings())
     assert cpu.kind == "cpu"
     assert 0 < cpu.budget_bytes <= psutil.virtual_memory().total / 2
+    assert cpu.headroom_bytes == ResidencySettings().cpu_headroom_bytes > 0
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_discover_automatic_budget_leaves_the_headroom_free() -> None:
+    (cpu,) = discover(ResidencySettings(cpu_headroom_bytes=2**60))
+    assert cpu.budget_bytes == 0
 
 
 @pytest.mark.usefixtures("no_driver")
@@ -51,7 +58,7 @@ def test_discover_budget_that_was_set_is_taken() -> None:
 @pytest.mark.usefixtures("two_gpus")
 def test_discover_gpus_come_first_and_keep_their_headroom() -> None:
     first, second, cpu = discover(ResidencySettings(gpu_headroom_bytes=GIB))
-    assert first == Device("gpu:0", "gpu", "GPU 0", 9 * GIB)
+    assert first == Device("gpu:0", "gpu", "GPU 0", 9 * GIB, GIB)
     assert second.budget_bytes == 0
     assert cpu.kind == "cpu"
 

@@ -1,199 +1,21 @@
 """The residency manager over scripted workers: what it starts, grants, gives back and remembers."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from model_store.artifacts.manifest import ConformerShape, File, Manifest, Source
-from model_store.catalog.sql import SqlCatalog, open_catalog
-from model_store.errors import DeviceMemoryExhausted, LoadFailed, ModelUnavailable, ShuttingDown, VoxgateError
+from model_store.errors import DeviceMemoryExhausted, LoadFailed, ModelUnavailable, ShuttingDown
 from model_store.residency import effects
 from model_store.residency.devices import Device
-from model_store.residency.events import Demand
-from model_store.residency.manager import Lease, ResidencyManager
-from model_store.residency.settings import ResidencySettings
-from model_store.runtime.messages import Load, Loaded, Result
-from model_store.runtime.seam import Utterance, WorkerDied
-from model_store.runtime.settings import RuntimeSettings
-
-MIB = 2**20
-DEMAND = Demand(1)
-
-
-def manifest(name: str) -> Manifest:
-    encoder = ConformerShape(
-        n_mels=80,
-        size=8,
-        heads=2,
-        linear_units=16,
-        blocks=1,
-        subsampling="conv2d",
-        positions="relative",
-        activation="swish",
-        conv_kernel=3,
-        conv_norm="layer_norm",
-        conv_norm_epsilon=1e-5,
-        is_causal=False,
-        norm_epsilon=1e-5,
-    )
-    return Manifest(
-        name=name,
-        kind="asr",
-        language="zh",
-        domain="general",
-        sample_rate_hz=16_000,
-        units=4,
-        encoder=encoder,
-        source=Source("test", {}),
-        files={"weights.safetensors": File("0" * 64, 1000)},
-    )
-
-
-class Shelf:
-    """The part of the artifact store that the manager asks."""
-
-    def __init__(self, *manifests: Manifest) -> None:
-        self._manifests = {each.digest: each for each in manifests}
-
-    def manifest(self, digest: str) -> Manifest:
-        return self._manifests[digest]
-
-    def version_dir(self, digest: str) -> Path:
-        return Path("/versions") / digest
-
-    def graph_dir(self, digest: str) -> Path:
-        return Path("/graphs") / digest
-
-
-class ScriptedWorker:
-    """A worker that takes `bytes_taken` once loaded, and loads when its gate is open."""
-
-    def __init__(self, runtime: "ScriptedRuntime") -> None:
-        self.pid = 0
-        self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.bytes_taken = 10 * MIB
-        self._runtime = runtime
-
-    @property
-    def peak_private_bytes(self) -> int:
-        return self.bytes_taken
-
-    async def load(self, command: Load) -> Loaded:
-        opened = asyncio.ensure_future(self._runtime.gate.wait())
-        await asyncio.wait({opened, self.exited}, return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
-        if self.exited.done():
-            raise WorkerDied(self.exited.result())
-        if self._runtime.deaths:
-            self._runtime.deaths -= 1
-            self.kill()
-            raise WorkerDied(self.exited.result())
-        if self._runtime.load_error:
-            raise self._runtime.load_error
-        return Loaded({})
-
-    async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
-        return []
-
-    async def stop(self, grace_s: float) -> None:
-        self.kill()
-
-    def kill(self) -> None:
-        if not self.exited.done():
-            self.exited.set_result("told to")
-
-    def private_bytes(self) -> int:
-        return 0 if self.exited.done() else self.bytes_taken
-
-
-class ScriptedRuntime:
-    """Spawns scripted workers and keeps them."""
-
-    def __init__(self) -> None:
-        self.workers: list[ScriptedWorker] = []
-        self.has_spawned = asyncio.Event()
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.load_error: VoxgateError | None = None
-        self.deaths = 0
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def spawn(self) -> ScriptedWorker:
-        self.workers.append(ScriptedWorker(self))
-        self.has_spawned.set()
-        return self.workers[-1]
-
-    def shared_bytes(self) -> int:
-        return 5 * MIB
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
-
-
-class Rig:
-    """A manager with all that is around it."""
-
-    def __init__(
-        self,
-        catalog: SqlCatalog,
-        names: Sequence[str] = ("a", "b"),
-        devices: tuple[Device, ...] = (Device("cpu", "cpu", "test", 1000 * MIB),),
-        **settings: Any,
-    ) -> None:
-        self.runtime = ScriptedRuntime()
-        self.catalog = catalog
-        self.manifests = [manifest(name) for name in names]
-        self.now_s = 0.0
-        self.manager = ResidencyManager(
-            self.runtime,
-            devices,
-            Shelf(*self.manifests),  # type: ignore[arg-type]
-            catalog,
-            ResidencySettings(**{"failure_backoff_s": 10.0} | settings),
-            RuntimeSettings(precision="fp32"),
-            clock=lambda: self.now_s,
-        )
-
-    @property
-    def standing(self) -> dict[str, str]:
-        """The phase of every resident, by the name of its model."""
-        names = {each.digest: each.name for each in self.manifests}
-        return {names[resident.version]: resident.phase.value for resident in self.manager.engine.ledgers["cpu"]}
-
-    def lease(self, which: int = 0) -> contextlib.AbstractAsyncContextManager[Lease]:
-        return self.manager.lease(self.manifests[which].digest, DEMAND)
-
-
-@contextlib.asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[Rig]:
-    """A rig whose manager has been started."""
-    catalog = await open_catalog("sqlite+aiosqlite://")
-    rig = Rig(catalog, **settings)
-    for each in rig.manifests:
-        await catalog.register(each)
-    rig.manager.start()
-    try:
-        yield rig
-    finally:
-        await rig.manager.stop()
-        await catalog.close()
+from tests.unit.residency.rig import MIB, Rig, running, use
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     async with running() as rig:
         yield rig
-
-
-async def use(rig: Rig, which: int = 0) -> bool:
-    async with rig.lease(which) as lease:
-        return lease.is_cold
 
 
 async def test_lease_many_at_once_on_one_cold_version_start_one_worker(rig: Rig) -> None:
@@ -319,32 +141,42 @@ async def test_start_preloads_the_models_of_the_settings() -> None:
         assert rig.standing.keys() == {"b"}
 
 
-async def test_gpu_bytes_of_an_ended_worker_count_until_the_driver_shows_them_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    taken = 300 * MIB
-    asked = 0
-    is_asked_again = asyncio.Event()
-
-    def shown(device: Device, pid: int) -> int:
-        """The driver's figure of the first worker, who has ended."""
-        nonlocal asked
-        asked += 1
-        if asked > 3:
-            is_asked_again.set()
-        return taken
-
-    monkeypatch.setattr(effects, "gpu_process_bytes", shown)
-    monkeypatch.setattr(effects, "_FREED_POLL_S", 0.001)
-    devices = (Device("gpu:0", "gpu", "test", 500 * MIB), Device("cpu", "cpu", "test", 10 * MIB))
-    async with running(devices=devices, linger_s=0.0) as rig:
+async def test_load_that_runs_beyond_the_headroom_is_ended_and_tried_again_with_more_room() -> None:
+    device = Device("cpu", "cpu", "test", 400 * MIB, 50 * MIB)
+    async with running(devices=(device,)) as rig:
         await use(rig)
-        waiting = asyncio.create_task(use(rig, 1))
-        await rig.runtime.workers[0].exited
-        asked = 0
-        is_asked_again.clear()
-        await is_asked_again.wait()
-        assert len(rig.runtime.workers) == 1
-        taken = 0
-        assert await waiting
-        assert len(rig.runtime.workers) == 2
+        rig.runtime.grows_to = [460 * MIB]
+        assert await use(rig, 1)
+        assert await rig.runtime.workers[1].exited == "told to"
+        assert len(rig.runtime.workers) == 3
+        learned = await rig.catalog.measurement(rig.manifests[1].digest, "cpu", "fp32")
+        assert learned is not None
+        assert learned.peak_bytes == 460 * MIB
+
+
+async def test_load_that_runs_into_the_headroom_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = asyncio.Event()
+    check = effects.Effects._check_headroom
+
+    def checking(*what: Any) -> None:
+        check(*what)
+        checked.set()
+
+    monkeypatch.setattr(effects.Effects, "_check_headroom", checking)
+    async with running(devices=(Device("cpu", "cpu", "test", 400 * MIB, 50 * MIB),)) as rig:
+        rig.runtime.grows_to = [440 * MIB]
+        waiting = asyncio.create_task(use(rig))
+        await checked.wait()
+        assert not rig.runtime.workers[0].exited.done()
+        assert rig.manager.engine.ledgers["cpu"].charged_bytes == 445 * MIB
+        waiting.cancel()
+
+
+async def test_load_that_is_cancelled_half_way_teaches_nothing(rig: Rig) -> None:
+    rig.runtime.grows_to = [20 * MIB]
+    waiting = asyncio.create_task(use(rig))
+    await rig.runtime.has_spawned.wait()
+    rig.manager.measure()
+    waiting.cancel()
+    await rig.runtime.workers[0].exited
+    assert await rig.catalog.measurement(rig.manifests[0].digest, "cpu", "fp32") is None

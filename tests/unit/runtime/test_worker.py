@@ -65,7 +65,7 @@ class Process:
         """What it answers, None when it ended instead."""
         self._ours.sendall(frame(message))
         while body := blocking.receive(self._ours):
-            answer = from_worker.decode(body)
+            answer: FromWorker = from_worker.decode(body)
             if not isinstance(answer, Heartbeat):
                 return answer
         return None
@@ -76,8 +76,11 @@ class Process:
         self.process.communicate()
 
 
+Start = Callable[[str, str, str], Process]
+
+
 @pytest.fixture
-def started() -> Iterator[Callable[[str, str, str], Process]]:
+def started() -> Iterator[Start]:
     processes: list[Process] = []
 
     def start(when: str, kind: str, text: str) -> Process:
@@ -92,7 +95,7 @@ def started() -> Iterator[Callable[[str, str, str], Process]]:
 INFER = Infer((Item(1, 0, 100, AsrOptions()),))
 
 
-def test_worker_whose_device_failed_it_ends_with_a_line_in_the_log_and_no_answer(started) -> None:
+def test_worker_whose_device_failed_it_ends_with_a_line_in_the_log_and_no_answer(started: Start) -> None:
     worker = started("infer", "os", ILLEGAL)
     assert isinstance(worker.ask(LOAD), Loaded)
     assert worker.ask(INFER) is None
@@ -102,19 +105,19 @@ def test_worker_whose_device_failed_it_ends_with_a_line_in_the_log_and_no_answer
     assert "CUDA error(700)" in said
 
 
-def test_worker_whose_device_fails_it_while_it_loads_ends_without_an_answer(started) -> None:
+def test_worker_whose_device_fails_it_while_it_loads_ends_without_an_answer(started: Start) -> None:
     worker = started("load", "os", ILLEGAL)
     assert worker.ask(LOAD) is None
     assert worker.process.wait(timeout=30) == BROKEN_STATUS
 
 
-def test_worker_that_runs_out_of_memory_over_a_load_says_so(started) -> None:
+def test_worker_that_runs_out_of_memory_over_a_load_says_so(started: Start) -> None:
     refused = started("load", "memory", "").ask(LOAD)
     assert isinstance(refused, LoadRefused)
     assert refused.failure.code == "device_memory_exhausted"
 
 
-def test_worker_that_fails_over_a_batch_answers_and_serves_on(started) -> None:
+def test_worker_that_fails_over_a_batch_answers_and_serves_on(started: Start) -> None:
     worker = started("infer", "value", "no such thing")
     worker.ask(LOAD)
     for _ in range(2):
