@@ -122,7 +122,9 @@ def test_command_in_a_terminal_is_renewed_until_it_is_interrupted(plane, serve: 
     screen, terminal = pty.openpty()
     command = [VOXGATE, "residency", "--url", serve(it.app)]
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "50"}
-    process = subprocess.Popen(command, env=environ, stdin=terminal, stdout=terminal, stderr=terminal)
+    process = subprocess.Popen(
+        command, env=environ, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=interruptible
+    )
     os.close(terminal)
     try:
         shown_until(screen, "zh-[general]")
@@ -137,6 +139,11 @@ def test_command_in_a_terminal_is_renewed_until_it_is_interrupted(plane, serve: 
         process.kill()
         process.wait()
         os.close(screen)
+
+
+def interruptible() -> None:
+    """As at a prompt: a shell's background jobs, tests among them, have it ignored and pass that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def shown_until(screen: int, told: str) -> str:
