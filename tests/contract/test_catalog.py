@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from model_store.artifacts.manifest import WEIGHTS_FILE, ConformerShape, File, Manifest, Source
+from model_store.artifacts.manifest import Manifest
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.records import Measurement
 from model_store.catalog.sql import open_catalog
 from model_store.errors import NotFound, VersionImmutable
+from tests import manifests
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], str]] = {
     "sqlite-file": lambda folder: f"sqlite+aiosqlite:///{folder / 'catalog.sqlite3'}",
@@ -40,33 +41,7 @@ async def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 def manifest(name: str = "zh-general", revision: int = 0, **changed: Any) -> Manifest:
     """A manifest whose weights differ by `revision`."""
     weights = hashlib.sha256(str(revision).encode()).hexdigest()
-    encoder = ConformerShape(
-        n_mels=80,
-        size=64,
-        heads=4,
-        linear_units=128,
-        blocks=2,
-        subsampling="conv2d",
-        positions="relative",
-        activation="swish",
-        conv_kernel=15,
-        conv_norm="layer_norm",
-        conv_norm_epsilon=1e-5,
-        is_causal=False,
-        norm_epsilon=1e-5,
-    )
-    basis = Manifest(
-        name=name,
-        kind="asr",
-        language="zh",
-        domain="general",
-        sample_rate_hz=16_000,
-        units=300,
-        encoder=encoder,
-        source=Source(layout="wenet", files={"final.pt": weights}),
-        files={WEIGHTS_FILE: File(sha256=weights, size_bytes=4_000_000)},
-    )
-    return replace(basis, **changed)
+    return replace(manifests.manifest(name, weights=weights), **changed)
 
 
 def measurement(version: str, **changed: Any) -> Measurement:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model_store.importers.paddlespeech import import_paddlespeech
+from tests.unit.importers.changes import changed, renamed
 
 BLOCK = "encoder.encoders.1"
 
@@ -107,45 +108,37 @@ def test_import_paddlespeech_changed_file_is_refused_by_name(paddlespeech_copy, 
     assert told in refused(import_paddlespeech, paddlespeech_copy(name, {file: (old, new)}))
 
 
-def _renamed(old: str, new: str):
-    return lambda tensors: tensors.update({new: tensors.pop(old)})
-
-
-def _changed(name: str, change):
-    return lambda tensors: tensors.update({name: change(tensors[name])})
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (lambda t: t.pop("encoder.after_norm.bias"), "Tensor encoder.after_norm.bias is missing"),
-        (_renamed("encoder.after_norm.bias", "encoder.after_norm.beta"), "Unexpected tensor encoder.after_norm.beta"),
+        (renamed("encoder.after_norm.bias", "encoder.after_norm.beta"), "Unexpected tensor encoder.after_norm.beta"),
         (lambda t: t.pop(f"{BLOCK}.conv_module.norm._variance"), "conv_module.norm._variance is missing"),
         (
-            _renamed(f"{BLOCK}.conv_module.norm._mean", f"{BLOCK}.conv_module.norm.running_mean"),
+            renamed(f"{BLOCK}.conv_module.norm._mean", f"{BLOCK}.conv_module.norm.running_mean"),
             "Unexpected tensor encoder.encoders.1.conv_module.norm.running_mean",
         ),
         (lambda t: t.pop("decoder.decoders.0.src_attn.linear_q.bias"), "src_attn.linear_q.bias is missing"),
         (lambda t: t.pop("decoder.embed.0.weight"), "Tensor decoder.embed.0.weight is missing"),
-        (_renamed("decoder.output_layer.bias", "decoder.left_decoder.output_layer.bias"), "decoder.left_decoder."),
+        (renamed("decoder.output_layer.bias", "decoder.left_decoder.output_layer.bias"), "decoder.left_decoder."),
         (
             lambda t: t.update({"lm.weight": np.zeros((2, 2), np.float32)}),
             "Unexpected tensor lm.weight of shape (2, 2)",
         ),
-        (_changed("ctc.ctc_lo.weight", lambda w: w[:, :-1]), "ctc.ctc_lo.weight has shape (16, 29)"),
-        (_changed("ctc.ctc_lo.weight", lambda w: w.T), "ctc.ctc_lo.weight has shape (30, 16)"),
-        (_changed("decoder.embed.0.weight", lambda w: w.T), "decoder.embed.0.weight has shape (16, 30)"),
-        (_changed("encoder.embed.out.0.weight", lambda w: w.T), "encoder.embed.out.0.weight has shape (16, 304)"),
+        (changed("ctc.ctc_lo.weight", lambda w: w[:, :-1]), "ctc.ctc_lo.weight has shape (16, 29)"),
+        (changed("ctc.ctc_lo.weight", lambda w: w.T), "ctc.ctc_lo.weight has shape (30, 16)"),
+        (changed("decoder.embed.0.weight", lambda w: w.T), "decoder.embed.0.weight has shape (16, 30)"),
+        (changed("encoder.embed.out.0.weight", lambda w: w.T), "encoder.embed.out.0.weight has shape (16, 304)"),
         (
-            _changed("encoder.embed.conv.0.weight", lambda w: w[:, 0]),
+            changed("encoder.embed.conv.0.weight", lambda w: w[:, 0]),
             "encoder.embed.conv.0.weight has shape (16, 3, 3)",
         ),
-        (_changed(f"{BLOCK}.conv_module.pointwise_conv2.weight", lambda w: w[..., 0]), "has shape (16, 16)"),
-        (_changed(f"{BLOCK}.self_attn.pos_bias_v", lambda w: w.T), "pos_bias_v has shape (8, 2)"),
-        (_changed(f"{BLOCK}.norm_ff.weight", lambda w: w[None]), "norm_ff.weight has shape (1, 16)"),
-        (_changed("ctc.ctc_lo.bias", lambda b: np.full_like(b, np.inf)), "ctc.ctc_lo.bias holds numbers that"),
-        (_changed("ctc.ctc_lo.bias", lambda b: b.astype(np.int32)), "ctc.ctc_lo.bias holds int32"),
-        (_changed("encoder.global_cmvn.mean", lambda m: m + 1), "encoder.global_cmvn.mean is not what"),
+        (changed(f"{BLOCK}.conv_module.pointwise_conv2.weight", lambda w: w[..., 0]), "has shape (16, 16)"),
+        (changed(f"{BLOCK}.self_attn.pos_bias_v", lambda w: w.T), "pos_bias_v has shape (8, 2)"),
+        (changed(f"{BLOCK}.norm_ff.weight", lambda w: w[None]), "norm_ff.weight has shape (1, 16)"),
+        (changed("ctc.ctc_lo.bias", lambda b: np.full_like(b, np.inf)), "ctc.ctc_lo.bias holds numbers that"),
+        (changed("ctc.ctc_lo.bias", lambda b: b.astype(np.int32)), "ctc.ctc_lo.bias holds int32"),
+        (changed("encoder.global_cmvn.mean", lambda m: m + 1), "encoder.global_cmvn.mean is not what"),
         (lambda t: t.update({"epoch": 30}), "entry 'epoch' is a int"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from model_store.artifacts.torch_checkpoint import read_torch_checkpoint
 from model_store.importers.wenet import import_wenet
+from tests.unit.importers.changes import changed, renamed
 
 DATA = Path(__file__).parents[2] / "data" / "wenet"
 CAUSAL = "  cnn_module_norm: layer_norm\n  causal: true\n"
@@ -95,21 +96,13 @@ def test_import_wenet_changed_units_are_refused_by_name(golden_copy, refused, ol
     assert told in refused(import_wenet, golden_copy({"units.txt": (old, new)}))
 
 
-def _renamed(old: str, new: str):
-    return lambda tensors: tensors.update({new: tensors.pop(old)})
-
-
-def _changed(name: str, change):
-    return lambda tensors: tensors.update({name: change(tensors[name])})
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (lambda t: t.pop("encoder.after_norm.bias"), "Tensor encoder.after_norm.bias is missing"),
-        (_renamed("encoder.after_norm.bias", "encoder.after_norm.beta"), "Unexpected tensor encoder.after_norm.beta"),
+        (renamed("encoder.after_norm.bias", "encoder.after_norm.beta"), "Unexpected tensor encoder.after_norm.beta"),
         (
-            _renamed("decoder.left_decoder.embed.0.weight", "decoder.left_decoder.embedding.weight"),
+            renamed("decoder.left_decoder.embed.0.weight", "decoder.left_decoder.embedding.weight"),
             "Unexpected tensor decoder.left_decoder.embedding.weight",
         ),
         (
@@ -120,25 +113,25 @@ def _changed(name: str, change):
             lambda t: t.update({"encoder.encoders.0.self_attn.rotary": t["ctc.ctc_lo.bias"]}),
             "Unexpected tensor encoder.encoders.0.self_attn.rotary",
         ),
-        (_changed("ctc.ctc_lo.weight", lambda w: w[:-1]), "ctc.ctc_lo.weight has shape (59, 64)"),
-        (_changed("ctc.ctc_lo.weight", lambda w: w.T), "ctc.ctc_lo.weight has shape (64, 60)"),
+        (changed("ctc.ctc_lo.weight", lambda w: w[:-1]), "ctc.ctc_lo.weight has shape (59, 64)"),
+        (changed("ctc.ctc_lo.weight", lambda w: w.T), "ctc.ctc_lo.weight has shape (64, 60)"),
         (
-            _changed("decoder.left_decoder.embed.0.weight", lambda w: w.T),
+            changed("decoder.left_decoder.embed.0.weight", lambda w: w.T),
             "decoder.left_decoder.embed.0.weight has shape (64, 60)",
         ),
         (
-            _changed("encoder.encoders.1.conv_module.pointwise_conv1.weight", lambda w: w[..., 0]),
+            changed("encoder.encoders.1.conv_module.pointwise_conv1.weight", lambda w: w[..., 0]),
             "pointwise_conv1.weight has shape (128, 64)",
         ),
         (
-            _changed("encoder.encoders.1.conv_module.depthwise_conv.weight", lambda w: w[:, :, None]),
+            changed("encoder.encoders.1.conv_module.depthwise_conv.weight", lambda w: w[:, :, None]),
             "depthwise_conv.weight has shape (64, 1, 1, 15)",
         ),
-        (_changed("encoder.encoders.2.self_attn.pos_bias_u", lambda w: w.reshape(8, 8)), "pos_bias_u has shape (8, 8)"),
-        (_changed("ctc.ctc_lo.bias", lambda b: np.full_like(b, np.nan)), "ctc.ctc_lo.bias holds numbers that"),
-        (_changed("ctc.ctc_lo.bias", lambda b: b.astype(np.int64)), "ctc.ctc_lo.bias holds int64"),
-        (_changed("encoder.global_cmvn.mean", np.ones_like), "encoder.global_cmvn.mean is not"),
-        (_changed("encoder.global_cmvn.istd", lambda v: v[:40]), "encoder.global_cmvn.istd is not"),
+        (changed("encoder.encoders.2.self_attn.pos_bias_u", lambda w: w.reshape(8, 8)), "pos_bias_u has shape (8, 8)"),
+        (changed("ctc.ctc_lo.bias", lambda b: np.full_like(b, np.nan)), "ctc.ctc_lo.bias holds numbers that"),
+        (changed("ctc.ctc_lo.bias", lambda b: b.astype(np.int64)), "ctc.ctc_lo.bias holds int64"),
+        (changed("encoder.global_cmvn.mean", np.ones_like), "encoder.global_cmvn.mean is not"),
+        (changed("encoder.global_cmvn.istd", lambda v: v[:40]), "encoder.global_cmvn.istd is not"),
     ],
 )
 def test_import_wenet_changed_tensor_is_refused_by_name(golden_copy, write_torch, refused, change, told):

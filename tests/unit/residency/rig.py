@@ -11,7 +11,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from model_store.artifacts.manifest import ConformerShape, File, Manifest, Source
+from model_store.artifacts.manifest import Manifest
 from model_store.catalog.sql import SqlCatalog, open_catalog
 from model_store.errors import VoxgateError
 from model_store.residency.devices import Device
@@ -21,6 +21,7 @@ from model_store.residency.settings import ResidencySettings
 from model_store.runtime.messages import Load, Loaded, Result
 from model_store.runtime.seam import Utterance, WorkerDied
 from model_store.runtime.settings import RuntimeSettings
+from tests.manifests import manifest
 
 MIB = 2**20
 DEMAND = Demand(1)
@@ -75,35 +76,6 @@ class Driver:
         if self.is_lost:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
         return index
-
-
-def manifest(name: str) -> Manifest:
-    encoder = ConformerShape(
-        n_mels=80,
-        size=8,
-        heads=2,
-        linear_units=16,
-        blocks=1,
-        subsampling="conv2d",
-        positions="relative",
-        activation="swish",
-        conv_kernel=3,
-        conv_norm="layer_norm",
-        conv_norm_epsilon=1e-5,
-        is_causal=False,
-        norm_epsilon=1e-5,
-    )
-    return Manifest(
-        name=name,
-        kind="asr",
-        language="zh",
-        domain="general",
-        sample_rate_hz=16_000,
-        units=4,
-        encoder=encoder,
-        source=Source("test", {}),
-        files={"weights.safetensors": File("0" * 64, 1000)},
-    )
 
 
 class Shelf:

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from model_store.artifacts.manifest import ConformerShape, File, Manifest, Source
 from model_store.errors import DeviceMemoryExhausted, LoadFailed
 from model_store.residency.devices import Device
 from model_store.residency.events import (
@@ -28,38 +27,10 @@ from model_store.residency.events import (
 from model_store.residency.journal import LENGTH, Journal
 from model_store.residency.ledger import Phase
 from model_store.residency.view import Known, ResidencyView, look
+from tests.manifests import manifest
 from tests.unit.residency.engines import BUDGET, engine, sizes, wanted
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-def manifest(name: str) -> Manifest:
-    encoder = ConformerShape(
-        n_mels=80,
-        size=8,
-        heads=2,
-        linear_units=16,
-        blocks=1,
-        subsampling="conv2d",
-        positions="relative",
-        activation="swish",
-        conv_kernel=3,
-        conv_norm="layer_norm",
-        conv_norm_epsilon=1e-5,
-        is_causal=False,
-        norm_epsilon=1e-5,
-    )
-    return Manifest(
-        name=name,
-        kind="asr",
-        language="zh",
-        domain="general",
-        sample_rate_hz=16_000,
-        units=4,
-        encoder=encoder,
-        source=Source("test", {}),
-        files={"weights.safetensors": File("0" * 64, 1000)},
-    )
 
 
 class Scene:
