@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model_store.starter.layers import MASKED, CheapDropout, sinusoids
+from model_store.starter.layers import MASKED, CheapDropout, FeedForward, sinusoids
 
 MAX_UNITS = 500
 NO_TARGET = -1
@@ -51,20 +51,6 @@ class Attention(nn.Module):
         return self.linear_out((weights @ value).transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
-    """Two linear layers around a rectifier."""
-
-    def __init__(self, size: int, hidden: int) -> None:
-        """`size` in and out, `hidden` between."""
-        super().__init__()
-        self.w_1 = nn.Linear(size, hidden)
-        self.w_2 = nn.Linear(hidden, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, L, size)."""
-        return self.w_2(functional.relu(self.w_1(x)))
-
-
 class DecoderLayer(nn.Module):
     """Attention to what was said before, attention to the sound, feed-forward; each normalised before."""
 
@@ -73,7 +59,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.self_attn = Attention(size, shape.attention_heads)
         self.src_attn = Attention(size, shape.attention_heads)
-        self.feed_forward = FeedForward(size, shape.linear_units)
+        self.feed_forward = FeedForward(size, shape.linear_units, functional.relu)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(size), nn.LayerNorm(size), nn.LayerNorm(size)
         self.dropout = CheapDropout(shape.dropout_rate)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,21 @@ class CheapDropout(nn.Module):
         words = torch.empty(x.numel() // 4 + 1, dtype=torch.int32).random_(-(2**31), None)
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
         return x * kept.to(x.dtype).mul_(256 / (256 - self.threshold))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around an activation."""
+
+    def __init__(self, size: int, hidden: int, activation: Callable[[Tensor], Tensor]) -> None:
+        """`size` in and out, `hidden` between."""
+        super().__init__()
+        self.w_1 = nn.Linear(size, hidden)
+        self.w_2 = nn.Linear(hidden, size)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, size)."""
+        return self.w_2(self.activation(self.w_1(x)))
 
 
 def sinusoids(length: int, size: int) -> Tensor:

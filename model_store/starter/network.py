@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model_store.starter.decoder import DecoderShape, TransformerDecoder
-from model_store.starter.layers import MASKED, CheapDropout, sinusoids
+from model_store.starter.layers import MASKED, CheapDropout, FeedForward, sinusoids
 
 N_MELS = 80
 MAX_ENCODER_FRAMES = 5000
@@ -67,20 +67,6 @@ class Subsampling(nn.Module):
         """features: (B, T, 80); returns (B, T', size)."""
         planes = self.conv(features.unsqueeze(1).contiguous(memory_format=torch.channels_last))
         return self.out(planes.transpose(1, 2).flatten(2))
-
-
-class FeedForward(nn.Module):
-    """Two linear layers around a swish."""
-
-    def __init__(self, size: int, hidden: int) -> None:
-        """`size` in and out, `hidden` between."""
-        super().__init__()
-        self.w_1 = nn.Linear(size, hidden)
-        self.w_2 = nn.Linear(hidden, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, T, size)."""
-        return self.w_2(functional.silu(self.w_1(x)))
 
 
 class RelPositionAttention(nn.Module):
@@ -144,8 +130,8 @@ class ConformerLayer(nn.Module):
         super().__init__()
         size = shape.output_size
         self.self_attn = RelPositionAttention(size, shape.attention_heads)
-        self.feed_forward = FeedForward(size, shape.linear_units)
-        self.feed_forward_macaron = FeedForward(size, shape.linear_units)
+        self.feed_forward = FeedForward(size, shape.linear_units, functional.silu)
+        self.feed_forward_macaron = FeedForward(size, shape.linear_units, functional.silu)
         self.conv_module = ConvolutionModule(size, shape.cnn_module_kernel)
         self.norm_ff, self.norm_mha = nn.LayerNorm(size), nn.LayerNorm(size)
         self.norm_ff_macaron, self.norm_conv = nn.LayerNorm(size), nn.LayerNorm(size)
