@@ -14,7 +14,6 @@ import numpy.typing as npt
 from model_store.artifacts.graphs import model_file, params_file
 from model_store.engines.cpu import is_bf16_processor
 from model_store.engines.faults import as_error
-from model_store.engines.heap import Trimmer
 from model_store.errors import LoadFailed, PredictFailed
 
 Array = npt.NDArray[Any]
@@ -54,7 +53,6 @@ class PaddleEngine:
             raise as_error(exc, LoadFailed, f"Paddle cannot load the {graph} graph") from exc
         self._graph = graph
         self._outputs = dict(zip(outputs, self._predictor.get_output_names(), strict=True))
-        self._trimmer = Trimmer()
 
     def run(self, inputs: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
         """Run the graph; copies out only the outputs in `wanted`.
@@ -67,11 +65,9 @@ class PaddleEngine:
                 handle.reshape(array.shape)
                 handle.copy_from_cpu(np.ascontiguousarray(array))
             self._predictor.run()
-            outputs = {name: self._copy(name) for name in wanted}
+            return {name: self._copy(name) for name in wanted}
         except Exception as exc:
             raise as_error(exc, PredictFailed, f"Paddle cannot run the {self._graph} graph") from exc
-        self._trimmer.after_run()
-        return outputs
 
     def _copy(self, name: str) -> Array:
         copied: Array = self._predictor.get_output_handle(self._outputs[name]).copy_to_cpu()

@@ -4,10 +4,13 @@
 # mypy: disallow-subclassing-any=False
 
 import math
+from collections.abc import Sequence
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F  # noqa: N812 - everybody's name for it
+
+Place = tuple[paddle.Tensor, paddle.Tensor | None]
 
 
 class Attention(nn.Layer):
@@ -28,39 +31,43 @@ class Attention(nn.Layer):
         self,
         x: paddle.Tensor,
         memory: paddle.Tensor,
-        bias: paddle.Tensor | None = None,
-        positions: paddle.Tensor | None = None,
+        penalty: paddle.Tensor | None = None,
+        key_offset: paddle.Tensor | None = None,
     ) -> paddle.Tensor:
         """What each row of `x` (B, T, size) finds in `memory` (B, M, size).
 
-        bias: broadcast to (B, heads, T, M), 0 where memory may be seen, else very low; positions: (1, M, size), for
-        attention that knows them.
+        penalty: broadcast to (B, heads, T, M), what memory loses by its place; key_offset: (1, M, size), what its keys
+        gain by it.
         """
-        query = self._split(self.linear_q(x))
-        key, value = self._heads_first(self.linear_k(memory)), self._heads_first(self.linear_v(memory))
-        scores = self._scores(query, key, positions) * (1 / math.sqrt(self.head_size))
-        weights = F.softmax(scores if bias is None else scores + bias, axis=-1)
-        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3])
+        query, key, value = self._queries(x), self.linear_k(memory), self.linear_v(memory)
+        key = key if key_offset is None else key + key_offset
+        scores = paddle.matmul(self._heads_first(query), self._heads_first(key), transpose_y=True)
+        scores = scores * (1 / math.sqrt(self.head_size))
+        # Taken off, not added: Paddle would make an addition part of the product, and a broadcast there takes oneDNN's
+        # reference code (with which an encoder of full size took two to seven times as long).
+        weights = F.softmax(scores if penalty is None else scores - penalty, axis=-1)
+        mixed = paddle.matmul(weights, self._heads_first(value)).transpose([0, 2, 1, 3])
         return self.linear_out(mixed.reshape([0, 0, self.size]))
 
-    def _scores(self, query: paddle.Tensor, key: paddle.Tensor, positions: paddle.Tensor | None) -> paddle.Tensor:
-        """query: (B, T, heads, head_size); key: (B, heads, M, head_size); returns (B, heads, T, M)."""
-        return paddle.matmul(query.transpose([0, 2, 1, 3]), key, transpose_y=True)
+    def place(self, positions: paddle.Tensor, penalty: paddle.Tensor) -> Place:
+        """The penalty and the offset of keys at `positions` (1, M, size); `penalty` (B, 1, 1, M) hides some of them."""
+        return penalty, None
 
-    def _split(self, x: paddle.Tensor) -> paddle.Tensor:
-        """(B, T, size) to (B, T, heads, head_size)."""
-        return x.reshape([0, 0, self.heads, self.head_size])
+    def _queries(self, x: paddle.Tensor) -> paddle.Tensor:
+        return self.linear_q(x)
 
     def _heads_first(self, x: paddle.Tensor) -> paddle.Tensor:
         """(B, T, size) to (B, heads, T, head_size)."""
-        return self._split(x).transpose([0, 2, 1, 3])
+        return x.reshape([0, 0, self.heads, self.head_size]).transpose([0, 2, 1, 3])
 
 
 class RelativeAttention(Attention):
     """Attention with Transformer-XL's content and position terms (Dai et al. 2019, section 3.3).
 
     As in WeNet and PaddleSpeech the relative shift is left out: positions are those of the keys, counted from the
-    first frame (wenet/transformer/attention.py, RelPositionMultiHeadedAttention: "Remove rel_shift").
+    first frame (wenet/transformer/attention.py, RelPositionMultiHeadedAttention: "Remove rel_shift"). So the sum
+    (q + u) k + (q + v) p is (q + u) (k + p) - (u - v) p: one product of queries and keys instead of two, and a penalty
+    that is the same for all queries.
     """
 
     def __init__(self, size: int, heads: int) -> None:
@@ -70,7 +77,37 @@ class RelativeAttention(Attention):
         self.pos_bias_u = self.create_parameter([heads, self.head_size])
         self.pos_bias_v = self.create_parameter([heads, self.head_size])
 
-    def _scores(self, query: paddle.Tensor, key: paddle.Tensor, positions: paddle.Tensor | None) -> paddle.Tensor:
-        where = self._heads_first(self.linear_pos(positions))
-        content = super()._scores(query + self.pos_bias_u, key, None)
-        return content + super()._scores(query + self.pos_bias_v, where, None)
+    def place(self, positions: paddle.Tensor, penalty: paddle.Tensor) -> Place:
+        """See `Attention.place`."""
+        by_position = paddle.matmul(positions, self.penalty_weight()).transpose([0, 2, 1]).unsqueeze(2)
+        return penalty + by_position, self.linear_pos(positions)
+
+    def penalty_weight(self) -> paddle.Tensor:
+        """(size, heads), from a position to what its key loses in each head."""
+        by_head = self.linear_pos.weight.reshape([self.size, self.heads, self.head_size])
+        return (by_head * (self.pos_bias_u - self.pos_bias_v)).sum(axis=-1) * (1 / math.sqrt(self.head_size))
+
+    def _queries(self, x: paddle.Tensor) -> paddle.Tensor:
+        # The sum of weights is made once, when a graph is loaded.
+        return F.linear(x, self.linear_q.weight, self.linear_q.bias + self.pos_bias_u.flatten())
+
+
+class Places(nn.Layer):
+    """The places of many layers of relative attention in one product; oneDNN also packs the weights of a larger one."""
+
+    def __init__(self, layers: Sequence[RelativeAttention]) -> None:
+        """Take over the weights of `layers`, which are of the same size."""
+        super().__init__()
+        self.layers, self.heads, size = len(layers), layers[0].heads, layers[0].size
+        parts = [layer.linear_pos.weight for layer in layers] + [layer.penalty_weight() for layer in layers]
+        weight = paddle.concat(parts, axis=-1)
+        self.linear = nn.Linear(*weight.shape)
+        self.linear.set_state_dict({"weight": weight, "bias": paddle.zeros(weight.shape[1:])})
+        self.sections = [size] * self.layers + [self.heads * self.layers]
+
+    def forward(self, positions: paddle.Tensor, penalty: paddle.Tensor) -> list[Place]:
+        """See `Attention.place`, for each layer."""
+        *key_offsets, penalties = paddle.split(self.linear(positions), self.sections, axis=-1)
+        penalties = penalty + penalties.transpose([0, 2, 1]).unsqueeze(2)
+        # Paddle's exporter knows no strict=.
+        return list(zip(paddle.split(penalties, self.layers, axis=1), key_offsets))  # noqa: B905

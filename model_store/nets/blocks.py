@@ -10,7 +10,7 @@ import paddle
 from paddle import nn
 
 from model_store.artifacts.manifest import ConformerShape, Encoder, TransformerShape
-from model_store.nets.attention import Attention, RelativeAttention
+from model_store.nets.attention import Attention, Place, RelativeAttention
 from model_store.nets.convolution import Convolution
 from model_store.nets.feedforward import FeedForward
 
@@ -32,13 +32,11 @@ class ConformerBlock(nn.Layer):
         self.norm_ff = nn.LayerNorm(size, epsilon=epsilon)
         self.norm_final = nn.LayerNorm(size, epsilon=epsilon)
 
-    def forward(
-        self, x: paddle.Tensor, positions: paddle.Tensor, bias: paddle.Tensor, keep: paddle.Tensor
-    ) -> paddle.Tensor:
+    def forward(self, x: paddle.Tensor, place: Place, keep: paddle.Tensor) -> paddle.Tensor:
         """x: (B, T, size); for the others see the attention and the convolution."""
         x = x + 0.5 * self.feed_forward_macaron(self.norm_ff_macaron(x))
         heard = self.norm_mha(x)
-        x = x + self.self_attn(heard, heard, bias, positions)
+        x = x + self.self_attn(heard, heard, *place)
         x = x + self.conv_module(self.norm_conv(x), keep)
         x = x + 0.5 * self.feed_forward(self.norm_ff(x))
         return self.norm_final(x)
@@ -55,12 +53,10 @@ class TransformerBlock(nn.Layer):
         self.norm1 = nn.LayerNorm(shape.size, epsilon=shape.norm_epsilon)
         self.norm2 = nn.LayerNorm(shape.size, epsilon=shape.norm_epsilon)
 
-    def forward(
-        self, x: paddle.Tensor, positions: paddle.Tensor, bias: paddle.Tensor, keep: paddle.Tensor
-    ) -> paddle.Tensor:
+    def forward(self, x: paddle.Tensor, place: Place, keep: paddle.Tensor) -> paddle.Tensor:
         """x: (B, T, size); for the others see the attention. Nothing here mixes frames but the attention: no `keep`."""
         heard = self.norm1(x)
-        x = x + self.self_attn(heard, heard, bias, positions)
+        x = x + self.self_attn(heard, heard, *place)
         return x + self.feed_forward(self.norm2(x))
 
 

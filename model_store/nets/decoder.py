@@ -16,7 +16,7 @@ from paddle.static import InputSpec
 from model_store.artifacts.manifest import Decoder as Shape
 from model_store.nets.attention import Attention
 from model_store.nets.feedforward import FeedForward
-from model_store.nets.positions import MAX_POSITIONS, bias_of, earlier, sinusoids
+from model_store.nets.positions import MAX_POSITIONS, earlier, penalty_of, sinusoids
 
 
 class DecoderBlock(nn.Layer):
@@ -33,10 +33,10 @@ class DecoderBlock(nn.Layer):
         self.norm3 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
         self.size = size
 
-    def forward(self, x: paddle.Tensor, encoded: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
-        """x: (N, L, size); encoded: (1, T', size); bias: (L, L)."""
+    def forward(self, x: paddle.Tensor, encoded: paddle.Tensor, penalty: paddle.Tensor) -> paddle.Tensor:
+        """x: (N, L, size); encoded: (1, T', size); penalty: (L, L)."""
         said = self.norm1(x)
-        x = x + self.self_attn(said, said, bias)
+        x = x + self.self_attn(said, said, penalty)
         # The hypotheses become one long row of queries, so that keys and values of the sound are there once.
         heard = self.src_attn(self.norm2(x).reshape([1, -1, self.size]), encoded)
         x = x + heard.reshape(paddle.shape(x))
@@ -68,9 +68,9 @@ class TransformerDecoder(nn.Layer):
         """
         length = paddle.shape(tokens)[1]
         x = self.embed(tokens) * self.scale + self.positions[:, :length]
-        bias = bias_of(earlier(length))
+        penalty = penalty_of(earlier(length))
         for block in self.decoders:
-            x = block(x, encoded, bias)
+            x = block(x, encoded, penalty)
         logits = self.output_layer(self.after_norm(x))
         chosen = paddle.take_along_axis(logits, targets.unsqueeze(-1), axis=-1).squeeze(-1)
         return (chosen - paddle.logsumexp(logits, axis=-1),)

@@ -14,8 +14,9 @@ from paddle import nn
 
 from model_store.artifacts.manifest import ConformerShape
 from model_store.artifacts.manifest import Encoder as Shape
+from model_store.nets.attention import Place, Places
 from model_store.nets.blocks import ConformerBlock, TransformerBlock
-from model_store.nets.positions import MAX_POSITIONS, bias_of, in_chunks, present, sinusoids
+from model_store.nets.positions import MAX_POSITIONS, in_chunks, penalty_of, present, sinusoids
 from model_store.nets.subsampling import GlobalCmvn, Subsampling, subsampled
 
 
@@ -33,6 +34,7 @@ class Encoder(nn.Layer):
         self.after_norm = nn.LayerNorm(shape.size, epsilon=shape.norm_epsilon)
         positions = paddle.to_tensor(sinusoids(MAX_POSITIONS, shape.size))
         self.register_buffer("positions", positions, persistable=False)
+        self.places: Places | None = None
 
     def forward(
         self, features: paddle.Tensor, n_frames: paddle.Tensor, chunk_frames: int = 0, left_chunks: int = -1
@@ -51,19 +53,28 @@ class Encoder(nn.Layer):
         seen = keep.unsqueeze([1, 2])
         if chunk_frames:
             seen = seen * in_chunks(length, chunk_frames, left_chunks)
-        bias, keep = bias_of(seen), keep.unsqueeze(-1)
+        penalty, keep = penalty_of(seen), keep.unsqueeze(-1)
         positions = self.positions[:, :length]
         if self.shape.positions == "absolute":
             x = x + positions
-        for block in self.encoders:
-            x = block(x, positions, bias, keep)
+        # Paddle's exporter knows no strict=.
+        for block, place in zip(self.encoders, self._places(positions, penalty)):  # noqa: B905
+            x = block(x, place, keep)
         return self.after_norm(x), keep, encoded_frames
 
-    def fold_norms(self) -> None:
-        """Make batch norms part of the convolutions before them; the answers stay the same, the weights do not."""
+    def fold(self) -> None:
+        """Turn layers into ones that answer the same in less time; the weights are no longer those of the source."""
         for block in self.encoders:
             if isinstance(block, ConformerBlock):
-                block.conv_module.fold_norm()
+                block.conv_module.fold()
+        if self.shape.positions == "relative":
+            self.places = Places([block.self_attn for block in self.encoders])
+
+    def _places(self, positions: paddle.Tensor, penalty: paddle.Tensor) -> list[Place]:
+        if self.places is None:
+            return [block.self_attn.place(positions, penalty) for block in self.encoders]
+        places: list[Place] = self.places(positions, penalty)
+        return places
 
 
 def _block(shape: Shape) -> ConformerBlock | TransformerBlock:

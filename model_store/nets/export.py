@@ -10,9 +10,9 @@ from model_store.nets.models import Network
 def export_graphs(net: Network, directory: Path) -> dict[str, tuple[str, ...]]:
     """Write each part of the network as `<graph>.json` and `<graph>.pdiparams`; returns the outputs of each graph.
 
-    Batch, time and lengths stay free. The network's batch norms are folded, so it has other weights afterwards.
+    Batch, time and lengths stay free. The network is folded (`Encoder.fold`), so it has other weights afterwards.
     """
-    net.encoder.fold_norms()
+    net.encoder.fold()
     parts = net.parts()
     for name, part in parts.items():
         part.eval()

@@ -13,7 +13,7 @@ from model_store.artifacts.manifest import Activation
 
 # Every source that is read names its activations so (wenet/utils/class_utils.py), with these functions' defaults.
 ACTIVATIONS: dict[Activation, Callable[[paddle.Tensor], paddle.Tensor]] = {
-    "swish": F.silu,
+    "swish": F.swish,
     "relu": F.relu,
     "gelu": F.gelu,
     "tanh": F.tanh,

@@ -6,9 +6,9 @@ import paddle
 
 # 200 s at 40 ms; longer recordings are cut at pauses long before they come here. No text has more tokens than frames.
 MAX_POSITIONS = 5000
-# Low enough that after a softmax nothing is left of it that float32 could add, and finite, so that a row of nothing
+# High enough that after a softmax nothing is left of it that float32 could add, and finite, so that a row of nothing
 # else gives no NaN.
-_HIDDEN = -1.0e4
+_HIDDEN = 1.0e4
 
 
 def sinusoids(length: int, size: int) -> npt.NDArray[np.float32]:
@@ -44,6 +44,6 @@ def in_chunks(length: paddle.Tensor, chunk_frames: int, left_chunks: int) -> pad
     return seen.astype("float32")
 
 
-def bias_of(seen: paddle.Tensor) -> paddle.Tensor:
-    """What attention adds to its scores: 0 where `seen` is 1, and very little where it is 0."""
+def penalty_of(seen: paddle.Tensor) -> paddle.Tensor:
+    """What attention takes off its scores: 0 where `seen` is 1, and very much where it is 0."""
     return (1.0 - seen) * _HIDDEN

@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 
 from model_store.engines.faults import DeviceFault, as_error
+from model_store.engines.heap import Trimmer, trim
 from model_store.errors import InternalError, LoadFailed, PredictFailed, VoxgateError
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
@@ -64,6 +65,7 @@ class Worker:
         self._busy_since: float | None = None
         self._peak_bytes = 0
         self._predictor: Predictor | None = None
+        self._trimmer = Trimmer()
         self._is_warm = False
 
     def run(self) -> None:
@@ -105,6 +107,7 @@ class Worker:
             self._drained.set()
             return
         gc.collect()
+        trim()
         self._is_warm = True
         self._send_heartbeat()
         self._send(Loaded({"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}))
@@ -116,6 +119,7 @@ class Worker:
                 self._send(Result(item.id))
         if wanted:
             self._answer(wanted)
+            self._trimmer.has_run()
         self._cancelled.difference_update(item.id for item in items)
 
     def _answer(self, items: list[Item]) -> None:
@@ -150,6 +154,7 @@ class Worker:
         # Often while it loads and warms up: its memory peaks there, and may have to be stopped at a limit.
         often_s = min(_LOADING_HEARTBEAT_S, self._heartbeat_s)
         while not self._drained.wait(self._heartbeat_s if self._is_warm else often_s):
+            self._trimmer.look()
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:

@@ -3,10 +3,36 @@
 from model_store.engines.heap import Trimmer, trim
 
 
-def test_trimmer_trims_once_per_interval():
-    # The first reading is the trimmer's own start.
-    trimmer = Trimmer(2.0, clock=iter([0.0, 0.5, 1.9, 2.0, 2.1, 3.9, 4.0]).__next__)
-    assert [trimmer.after_run() for _ in range(6)] == [False, False, True, False, False, True]
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_trimmer_nothing_has_run_never_trims():
+    clock = Clock()
+    trimmer = Trimmer(10.0, clock)
+    clock.now_s = 1e6
+    assert not trimmer.look()
+
+
+def test_trimmer_runs_follow_each_other_trims_once_per_interval():
+    clock = Clock()
+    trimmer = Trimmer(10.0, clock)
+    trimmed = []
+    for clock.now_s in range(32):
+        trimmer.has_run()
+        if trimmer.look():
+            trimmed.append(clock.now_s)
+    assert trimmed == [10, 21]
+
+
+def test_trimmer_one_run_trims_once():
+    clock = Clock()
+    trimmer = Trimmer(10.0, clock)
+    trimmer.has_run()
+    assert [trimmer.look() for clock.now_s in range(5, 30, 5)] == [False, True, False, False, False]
 
 
 def test_trim_says_whether_it_gave_something_back():

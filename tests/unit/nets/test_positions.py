@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from model_store.nets.positions import bias_of, earlier, in_chunks, present, sinusoids
+from model_store.nets.positions import earlier, in_chunks, penalty_of, present, sinusoids
 
 
 def test_sinusoids_match_the_formula_of_the_paper():
@@ -36,6 +36,6 @@ def test_in_chunks_lets_a_frame_see_its_chunk_and_those_to_the_left(chunk_frames
     np.testing.assert_array_equal(in_chunks(7, chunk_frames, left_chunks).numpy(), expected)
 
 
-def test_bias_of_hides_what_is_not_seen_and_leaves_the_rest_alone():
-    scores = paddle.to_tensor([50.0, -3.0, -3.0]) + bias_of(paddle.to_tensor([0.0, 1.0, 1.0]))
+def test_penalty_of_hides_what_is_not_seen_and_leaves_the_rest_alone():
+    scores = paddle.to_tensor([50.0, -3.0, -3.0]) - penalty_of(paddle.to_tensor([0.0, 1.0, 1.0]))
     np.testing.assert_allclose(paddle.nn.functional.softmax(scores).numpy(), [0.0, 0.5, 0.5], atol=1e-20)
