@@ -34,12 +34,14 @@ def _all(view: ResidencyView) -> Iterator[Table]:
 
 
 def _devices(devices: list[DeviceView]) -> Table:
-    table = _table("Devices, in MiB", "device", "budget", "charged", "measured", "shared", "being freed", "free")
+    columns = ("device", "budget", "headroom", "charged", "measured", "shared", "being freed", "free")
+    table = _table("Devices, in MiB", *columns)
     for one in devices:
         colour = "red" if one.free_bytes < 0 or one.measured_bytes > one.budget_bytes else "green"
         table.add_row(
-            f"{one.id} [dim]{escape(one.name)}[/]",
+            f"{one.id}{' [bold red]lost[/]' if one.is_lost else ''} [dim]{escape(one.name)}[/]",
             mib(one.budget_bytes),
+            mib(one.headroom_bytes),
             mib(one.charged_bytes),
             f"[{colour}]{mib(one.measured_bytes)}[/]",
             mib(one.shared_bytes),
@@ -63,7 +65,7 @@ def _residents(residents: list[ResidentView]) -> Table:
             str(one.leases),
             "pinned" if one.is_pinned else "-" if one.keep_alive_s is None else span(one.keep_alive_s),
             "-" if one.load_s is None else f"{one.load_s:.1f} s",
-            one.reason,
+            f"{one.reason}\n[yellow]stands in[/]" if one.is_degraded else one.reason,
         )
     return table
 
@@ -95,10 +97,11 @@ def _decisions(decisions: list[DecisionView]) -> Table:
     table = _table("Decisions, the last first", "at", "what", "model", "reason", "detail")
     for one in decisions:
         often = f" ({one.times} times)" if one.times > 1 else ""
+        where = f" {one.device}" if one.device else ""
         table.add_row(
             clock(one.at),
             f"[{_WHAT.get(one.what, 'white')}]{one.what}[/]",
-            f"{escape(one.model)} [dim]{one.version}[/]",
+            f"{escape(one.model)} [dim]{one.version}{where}[/]",
             one.reason,
             escape(one.detail) + often,
         )

@@ -26,6 +26,7 @@ from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.sql import open_catalog
 from model_store.errors import VoxgateError
+from model_store.residency.settings import ResidencySettings
 
 log = structlog.get_logger()
 app = typer.Typer(
@@ -114,12 +115,16 @@ def _store() -> ArtifactStore:
     return ArtifactStore(_said.settings().server.data_path / "artifacts")
 
 
+def _residency() -> ResidencySettings:
+    return _said.settings().residency
+
+
 def _remote(url: str | None) -> Remote:
     settings = _said.settings()
     return Remote(url or address(settings.server), settings.admin.bootstrap_key)
 
 
-app.add_typer(models_commands(_catalog, _store), name="models")
+app.add_typer(models_commands(_catalog, _store, _residency), name="models")
 app.command(name="residency")(residency_command(_remote))
 
 
@@ -182,6 +187,8 @@ def _answer(file: Path, done: dict[str, Any]) -> dict[str, Any]:
         "text": done["text"],
         **{name: ours[name] for name in kept},
         "duration_s": ours["duration"],
+        "devices": ours["devices"],
+        "is_degraded": ours["is_degraded"],
         "stages_ms": ours["stages_ms"],
         "words": ours.get("words", []),
     }
@@ -195,7 +202,7 @@ def _row(answer: dict[str, Any]) -> list[str]:
     return [
         name,
         f"{answer['language'] or '-'}{confidence}",
-        answer["model"] or "-",
+        f"{answer['model'] or '-'}{' [yellow](degraded: a GPU is lost)[/yellow]' if answer['is_degraded'] else ''}",
         f"{answer['duration_s']:.1f}",
         answer["text"] or "(no speech)",
     ]

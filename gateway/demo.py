@@ -41,11 +41,19 @@ class Heard:
     version: str
     stages_ms: dict[str, float]
     is_cold: bool
+    devices: list[str]
+    is_degraded: bool
 
     @property
     def is_right(self) -> bool:
         """Whether language and text are those that were spoken."""
         return (self.language, self.text) == (self.sample.language, self.sample.text)
+
+    @property
+    def mark(self) -> str:
+        """Whether it waited for a load, and where it was computed."""
+        where = ", ".join(self.devices)
+        return f"{'cold' if self.is_cold else 'warm'} {where}{' degraded' if self.is_degraded else ''}"
 
 
 async def demo(console: Console) -> bool:
@@ -108,6 +116,8 @@ async def _ask(client: AsyncOpenAI, sample: Sample) -> Heard:
         version=f"{ours['model']} {ours['version'][:8]}",
         stages_ms=ours["stages_ms"],
         is_cold=ours["is_cold"],
+        devices=ours["devices"],
+        is_degraded=ours["is_degraded"],
     )
 
 
@@ -117,10 +127,9 @@ def _table(heard: list[Heard]) -> Table:
     table = Table(*columns, caption="milliseconds per stage; load: the model had to be brought in first")
     for one in heard:
         stages = [f"{one.stages_ms[stage]:.0f}" if stage in one.stages_ms else "" for stage in _STAGES]
-        mark = "cold" if one.is_cold else "warm"
-        style = None if one.is_right else "red"
+        style = "red" if not one.is_right else "yellow" if one.is_degraded else None
         heard_as = f"{one.language} {one.confidence:.2f}"
-        table.add_row(one.sample.file, heard_as, one.version, one.text, one.sample.text, *stages, mark, style=style)
+        table.add_row(one.sample.file, heard_as, one.version, one.text, one.sample.text, *stages, one.mark, style=style)
     return table
 
 

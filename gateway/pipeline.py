@@ -44,6 +44,8 @@ class _Run:
     spoken: list[SpokenSegment] = field(default_factory=list)
     stages_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     is_cold: bool = False
+    devices: set[str] = field(default_factory=set)
+    is_degraded: bool = False
 
     @property
     def deadline_s(self) -> float | None:
@@ -52,11 +54,17 @@ class _Run:
 
     def note(self, done: Done) -> None:
         """Take in the stages of one segment: what was computed adds up, of the waits the longest counts."""
-        self.is_cold |= done.is_cold
+        self.note_lease(done)
         for stage, seconds in done.computed_s.items():
             self.stages_s[stage] += seconds
         for stage, seconds in done.waited_s.items():
             self.stages_s[stage] = max(self.stages_s[stage], seconds)
+
+    def note_lease(self, done: Done) -> None:
+        """Take in where it was computed: one part that was degraded makes the answer so."""
+        self.is_cold |= done.is_cold
+        self.devices.add(done.device)
+        self.is_degraded |= done.is_degraded
 
     def transcript(self) -> Transcript:
         """The answer as it stands."""
@@ -68,6 +76,8 @@ class _Run:
             decisions=tuple(decision for _, decision in sorted(self.decisions.items())),
             stages_ms={stage: round(seconds * 1000, 2) for stage, seconds in stages.items()},
             is_cold=self.is_cold,
+            devices=tuple(sorted(self.devices)),
+            is_degraded=self.is_degraded,
         )
 
 
@@ -140,7 +150,13 @@ class Pipeline:
             except NoSpeech as exc:
                 silent = exc
         if not run.decisions and silent is not None:
-            raise NoSpeech(silent.message, duration_s=recording.duration_s) from silent
+            raise NoSpeech(
+                silent.message,
+                duration_s=recording.duration_s,
+                is_cold=run.is_cold,
+                devices=sorted(run.devices),
+                is_degraded=run.is_degraded,
+            ) from silent
 
     async def _decision(
         self, router: Router, plan: Decision | Undecided, recording: Recording, channel: int, run: _Run
@@ -150,7 +166,7 @@ class Pipeline:
         evidence = await asyncio.to_thread(_evidence, recording, channel, router.settings.evidence_s)
         with _timed(run, "language"):
             done = await self._dispatcher.submit(plan.classifier, evidence, LidOptions(), deadline_s=run.deadline_s)
-        run.is_cold |= done.is_cold
+        run.note_lease(done)
         assert isinstance(done.outcome, Identification)  # noqa: S101  (what a classifier answers)
         return router.settle(plan, done.outcome.posteriors)
 

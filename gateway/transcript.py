@@ -51,6 +51,9 @@ class SpokenSegment(Struct, frozen=True, kw_only=True):
 class Transcript(Struct, frozen=True, kw_only=True):
     """The whole answer; `is_cold`: a model had to be loaded for it.
 
+    `devices`: where it was computed, sorted; none where nothing had to be. `is_degraded`: in some part of it the CPU
+    stood in for a GPU that is lost.
+
     `stages_ms`: milliseconds per stage. Decoding, hearing the language and the total are what the clock says; features,
     encoder, search and rescoring are this request's share of its batches, over all segments; queue and load the longest
     wait.
@@ -64,6 +67,8 @@ class Transcript(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...]
     stages_ms: dict[str, float]
     is_cold: bool
+    devices: tuple[str, ...]
+    is_degraded: bool
     code: str | None = None
 
 

@@ -90,7 +90,10 @@ class DomainUnknown(RequestError):
 
 
 class ModelUnknown(RequestError):
-    """Raised by `gateway.routing` for a model name that the catalogue lacks; lists the models there are."""
+    """Raised by `gateway.routing` for a model name that the catalogue lacks; lists the models there are.
+
+    Also by the catalogue itself, when an admin names such a model.
+    """
 
     code = "model_unknown"
     status = 404
@@ -104,7 +107,7 @@ class HotwordListInvalid(RequestError):
 
 
 class OptionInvalid(RequestError):
-    """Raised by the wire protocols and by settings when an option has a value outside its range, or is unknown."""
+    """Raised by wire protocols, commands and settings when an option has a value outside its range, or is unknown."""
 
     code = "option_invalid"
 

@@ -5,6 +5,9 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Seconds = Annotated[float, Meta(description="Seconds from the start of the recording.")]
+Degraded = Annotated[
+    bool, Meta(description="Whether the CPU stood in for a GPU that is lost, in any part of this answer.")
+]
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -93,6 +96,11 @@ class Extras(Struct, frozen=True, kw_only=True):
         Meta(description="Milliseconds per stage: of what is computed, this request's share of its batches."),
     ]
     is_cold: Annotated[bool, Meta(description="Whether a model had to be loaded for this request.")]
+    devices: Annotated[
+        list[str],
+        Meta(description="Where it was computed: `cpu`, `gpu:0` and so on; empty where nothing had to be computed."),
+    ]
+    is_degraded: Degraded
     code: Annotated[str | None, Meta(description="`no_speech` where the text is empty for want of speech.")] = None
     ignored: Annotated[list[str], Meta(description="Fields of the request that changed nothing in this answer.")] = []
     channels: Annotated[list[Channel] | UnsetType, Meta(description="Only with `channels=separate`.")] = UNSET
@@ -199,6 +207,8 @@ class Partial(Struct, frozen=True, kw_only=True):
     text: str
     duration: Annotated[float, Meta(description="Length of the whole recording in seconds.")]
     segments: list[Segment]
+    devices: Annotated[list[str], Meta(description="Where what was answered in time was computed.")]
+    is_degraded: Degraded
 
 
 class ErrorExtras(Struct, frozen=True, kw_only=True):

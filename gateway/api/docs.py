@@ -10,6 +10,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -20,7 +21,7 @@ from litestar.openapi.spec import (
 )
 from msgspec.structs import FieldInfo
 
-from gateway.api import examples
+from gateway.api import examples, headers
 from gateway.api.bodies import DeltaEvent, DoneEvent, ErrorBody, JsonBody, SegmentEvent, VerboseBody
 from gateway.api.docs_page import PlainPage
 from gateway.api.form import FIELDS, wire_name
@@ -30,6 +31,9 @@ _ABOUT = """One address for speech recognition in many languages, in OpenAI's au
 
 What Voxgate adds stands under the key `voxgate` in JSON bodies, and in `x-voxgate-*` headers of every answer. Every
 answer carries `x-request-id`: the caller's own where it is up to 128 plain characters, else a new one.
+
+Nothing degrades silently: where the CPU stood in for a GPU that is lost, as `residency.may_use_cpu` or a model's rules
+let it, the answer says so in `is_degraded` and `x-voxgate-degraded`.
 
 Errors of capacity carry `Retry-After`; every error says in `x-should-retry` whether to try again. Besides those of the
 table there is `internal_error` (500), for what nobody foresaw.
@@ -77,13 +81,15 @@ def openapi_config(version: str) -> OpenAPIConfig:
 
 @dataclass
 class TranscriptionOperation(Operation):
-    """Adds the multipart form, and the answers that are not JSON."""
+    """Adds the multipart form, the headers, and the answers that are not JSON."""
 
     def __post_init__(self) -> None:
         self.summary = "Transcribe a recording"
         form = {"multipart/form-data": OpenAPIMediaType(schema=_form_schema())}
         self.request_body = RequestBody(content=form, required=True)
-        content = cast(OpenAPIResponse, (self.responses or {})["200"]).content or {}
+        answer = cast(OpenAPIResponse, (self.responses or {})["200"])
+        answer.headers = {name: _header(meaning) for name, meaning in headers.MEANINGS.items()}
+        content = answer.content or {}
         for media_type, (description, shown) in _RAW_BODIES.items():
             schema = Schema(type=OpenAPIType.STRING, description=description)
             content[media_type] = OpenAPIMediaType(schema=schema, examples=_examples(shown))
@@ -94,6 +100,10 @@ class TranscriptionOperation(Operation):
         content["text/event-stream"] = OpenAPIMediaType(
             schema=events, examples=_examples({"stream=true": examples.EVENTS})
         )
+
+
+def _header(meaning: str) -> OpenAPIHeader | Reference:
+    return OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING), description=meaning)
 
 
 def _examples(shown: Mapping[str, str]) -> dict[str, Example | Reference]:

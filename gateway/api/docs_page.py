@@ -55,12 +55,16 @@ def _extras(answer: dict[str, Any]) -> str:
         media["schema"].get("description") for media in answer.get("content", {}).values() if "schema" in media
     ]
     notes = "".join(f"<p>{_inline(text)}</p>" for text in described if text)
+    headers = [
+        (f"<code>{html.escape(name)}</code>", _inline(header.get("description", "")))
+        for name, header in answer.get("headers", {}).items()
+    ]
     examples = [
         _example(example)
         for media in answer.get("content", {}).values()
         for example in media.get("examples", {}).values()
     ]
-    return notes + "".join(examples)
+    return notes + _table(("Header", "Meaning"), headers) + "".join(examples)
 
 
 def _example(example: dict[str, Any]) -> str:

@@ -47,6 +47,8 @@ _TRANSCRIPT = Transcript(
     decisions=(_DECISION,),
     stages_ms={"decode": 4.1, "encoder": 61.0, "search": 0.4, "rescoring": 6.4, "total": 71.9},
     is_cold=False,
+    devices=("gpu:0",),
+    is_degraded=False,
 )
 
 

@@ -84,6 +84,8 @@ def partial(transcript: Transcript) -> Partial:
         text=transcript.text,
         duration=_seconds(transcript.duration_s),
         segments=[_segment(number, segment, by_channel=False) for number, segment in spoken],
+        devices=list(transcript.devices),
+        is_degraded=transcript.is_degraded,
     )
 
 
@@ -95,6 +97,8 @@ def extras(answered: Answered, *, is_last_event: bool = False) -> Extras:
         **(asdict(heard(transcript.decisions[0])) if transcript.decisions else {}),
         stages_ms={stage: round(spent_ms, 3) for stage, spent_ms in transcript.stages_ms.items()},
         is_cold=transcript.is_cold,
+        devices=list(transcript.devices),
+        is_degraded=transcript.is_degraded,
         code=transcript.code,
         ignored=answered.form.ignored(),
         channels=_channels(transcript) if answered.by_channel else UNSET,

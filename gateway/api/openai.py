@@ -103,7 +103,9 @@ def _silent(exc: NoSpeech) -> Transcript:
         segments=(),
         decisions=(),
         stages_ms={},
-        is_cold=False,
+        is_cold=bool(exc.details.get("is_cold", False)),
+        devices=tuple(exc.details.get("devices", ())),
+        is_degraded=bool(exc.details.get("is_degraded", False)),
         code=exc.code,
     )
 

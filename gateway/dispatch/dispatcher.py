@@ -1,10 +1,13 @@
-"""From segments to workers: one queue per version, a lease per batch, one more try when a worker dies."""
+"""From segments to workers: one queue per version, a lease per batch, one more try when a worker dies.
+
+A version has as many batches computed at a time as it has predictors, each on a device of its own.
+"""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,12 +24,25 @@ log = structlog.get_logger()
 
 
 @dataclass(eq=False)
+class _Pump:
+    """A task that empties a queue: it waits for a lease, or has one and is busy with a batch."""
+
+    task: asyncio.Task[None] | None = None
+    is_waiting: bool = False
+    is_busy: bool = False
+
+
+@dataclass(eq=False)
 class _Lane:
-    """A version's queue and the task that empties it; no task while the queue is empty."""
+    """A version's queue and the pumps that empty it, one per predictor; none while the queue is empty."""
 
     queue: VersionQueue
-    pump: asyncio.Task[None] | None = None
-    is_waiting: bool = False
+    pumps: set[_Pump] = field(default_factory=set)
+
+    @property
+    def drain_s(self) -> float:
+        """Seconds until what waits now will have been served."""
+        return self.queue.drain_s / max(1, len(self.pumps))
 
 
 class Dispatcher:
@@ -55,18 +71,18 @@ class Dispatcher:
             raise refusal
         lane = self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
         if lane.queue.is_full:
-            raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.queue.drain_s)
+            raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.drain_s)
         job = Job(Utterance(pcm, options, deadline_s), tenant, asyncio.get_running_loop().create_future())
         lane.queue.put(job)
         self._unanswered.add(job)
-        if lane.pump is None:
-            lane.pump = asyncio.create_task(self._pump(version, lane), name=f"pump-{version[:12]}")
+        self._start_pump(version, lane)
         try:
             return await job.answer
         except asyncio.CancelledError:
             lane.queue.remove(job)
-            if lane.is_waiting and not lane.queue and lane.pump:
-                lane.pump.cancel()  # nobody wants the lease that it waits for
+            for pump in lane.pumps if not lane.queue else ():
+                if pump.is_waiting and pump.task:
+                    pump.task.cancel()  # nobody wants the lease that it waits for
             raise
         finally:
             self._unanswered.discard(job)
@@ -77,20 +93,32 @@ class Dispatcher:
         for job in self._unanswered:
             _fail(job, _too_late())
 
-    async def _pump(self, version: str, lane: _Lane) -> None:
-        try:
-            while lane.queue:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._serve_batch(version, lane)
-        finally:
-            lane.pump = None
+    def _start_pump(self, version: str, lane: _Lane) -> None:
+        """One more, where something waits, all others are busy, and a predictor has nothing to do."""
+        are_busy = all(pump.is_busy for pump in lane.pumps)
+        if lane.queue and are_busy and len(lane.pumps) < self._most_pumps(version):
+            lane.pumps.add(pump := _Pump())
+            pump.task = asyncio.create_task(self._pump(version, lane, pump), name=f"pump-{version[:12]}")
 
-    async def _serve_batch(self, version: str, lane: _Lane) -> None:
-        lane.is_waiting = True
+    def _most_pumps(self, version: str) -> int:
+        return max(1, self._residency.predictors(version))
+
+    async def _pump(self, version: str, lane: _Lane, pump: _Pump) -> None:
+        try:
+            while lane.queue and len(lane.pumps) <= self._most_pumps(version):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._serve_batch(version, lane, pump)
+        finally:
+            lane.pumps.discard(pump)
+
+    async def _serve_batch(self, version: str, lane: _Lane, pump: _Pump) -> None:
+        pump.is_waiting = True
         try:
             async with self._residency.lease(version, lane.queue.demand()) as lease:
-                lane.is_waiting = False
+                pump.is_waiting = False
                 if batch := lane.queue.take_batch():
+                    pump.is_busy = True
+                    self._start_pump(version, lane)  # for what is left
                     await self._run(lease, batch, lane.queue)
         except VoxgateError as error:  # no lease for anybody
             self._fail_all(lane, error)
@@ -98,7 +126,7 @@ class Dispatcher:
             log.exception("dispatch.broke", version=version[:12])
             self._fail_all(lane, PredictFailed(f"Dispatch broke over this request: {type(exc).__name__}."))
         finally:
-            lane.is_waiting = False
+            pump.is_waiting = pump.is_busy = False
 
     @staticmethod
     def _fail_all(lane: _Lane, error: VoxgateError) -> None:

@@ -24,8 +24,8 @@ class Done:
     waited_s: dict[str, float]
     computed_s: dict[str, float]
     is_cold: bool
-    device: str = ""
-    is_degraded: bool = False
+    device: str
+    is_degraded: bool
 
 
 @dataclass(eq=False)

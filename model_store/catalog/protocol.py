@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from model_store.artifacts.manifest import Manifest
-from model_store.catalog.records import DeviceKind, Measurement, ModelRecord, VersionRecord
+from model_store.catalog.records import DeviceKind, Measurement, ModelRecord, Rules, RulesChange, VersionRecord
 
 
 class Catalog(Protocol):
@@ -12,6 +12,17 @@ class Catalog(Protocol):
 
     async def models(self) -> Sequence[ModelRecord]:
         """All models, by name."""
+        ...
+
+    async def model(self, name: str) -> ModelRecord:
+        """The model of that name; raises ModelUnknown."""
+        ...
+
+    async def change_rules(self, model: str, change: RulesChange) -> Rules:
+        """Change some of a model's rules, and leave the others; returns what they all are then.
+
+        Raises ModelUnknown, or OptionInvalid for a value that a rule cannot have; then nothing is changed.
+        """
         ...
 
     async def versions(self, model: str | None = None) -> Sequence[VersionRecord]:

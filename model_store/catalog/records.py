@@ -1,7 +1,8 @@
 """What the catalogue hands out: plain immutable records, free of the database that they came from."""
 
+import math
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta, Struct
 
@@ -9,6 +10,35 @@ from model_store.artifacts.manifest import Digest, Manifest
 
 Kind = Literal["asr", "lid"]
 DeviceKind = Literal["cpu", "gpu"]
+PriorityName = Literal["batch", "normal", "interactive"]
+# Seconds, or while it can stay: said of a model that is not the same as nothing said.
+KeepAlive = Annotated[float, Meta(ge=0)] | Literal["forever"]
+
+
+class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said about one model; where a rule is None, nothing is said and the gateway's settings hold.
+
+    A pinned model stays once it is loaded. `keep_alive_s` counts from its last use. `priority`: who goes ahead in the
+    line for room, and who is evicted first. `may_use_cpu`: the CPU may serve it while a GPU that could is lost.
+    """
+
+    is_pinned: bool | None = None
+    keep_alive_s: KeepAlive | None = None
+    priority: PriorityName | None = None
+    may_use_cpu: bool | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.keep_alive_s, float) and not math.isfinite(self.keep_alive_s):
+            raise ValueError('keep_alive_s is a number of seconds, or "forever"')
+
+
+class RulesChange(TypedDict, total=False):
+    """The `Rules` that are to change, those alone; None takes back what was said."""
+
+    is_pinned: bool | None
+    keep_alive_s: float | Literal["forever"] | None
+    priority: PriorityName | None
+    may_use_cpu: bool | None
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):
@@ -24,6 +54,7 @@ class ModelRecord(Struct, frozen=True, kw_only=True):
     domain: str | None
     stable: Digest | None
     created_at: datetime
+    rules: Rules = Rules()
 
 
 class VersionRecord(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The catalogue over SQLAlchemy."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,11 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from model_store.artifacts.manifest import Manifest, parse
 from model_store.catalog import schema
 from model_store.catalog.engine import create_engine, for_writes
-from model_store.catalog.records import DeviceKind, Measurement, ModelRecord, VersionRecord
-from model_store.catalog.tables import MeasurementRow, ModelRow, RolloutRow, VersionRow
-from model_store.errors import EditConflict, ModelUnavailable, NotFound, OptionInvalid, VersionImmutable
+from model_store.catalog.records import DeviceKind, Measurement, ModelRecord, Rules, RulesChange, VersionRecord
+from model_store.catalog.tables import MeasurementRow, ModelRow, RolloutRow, RulesRow, VersionRow
+from model_store.errors import EditConflict, ModelUnavailable, ModelUnknown, NotFound, OptionInvalid, VersionImmutable
 
 RETRY_AFTER_S = 5.0
+_MODELS = (
+    select(ModelRow, RolloutRow.stable, RulesRow)
+    .outerjoin(RolloutRow, RolloutRow.model == ModelRow.name)
+    .outerjoin(RulesRow, RulesRow.model == ModelRow.name)
+)
 T = TypeVar("T")
 # Alembic keeps the migration that it runs in globals of its own, so one event loop runs one at a time.
 _migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -64,13 +70,20 @@ class SqlCatalog:
 
     async def models(self) -> Sequence[ModelRecord]:
         """See `Catalog`."""
-        wanted = (
-            select(ModelRow, RolloutRow.stable)
-            .outerjoin(RolloutRow, RolloutRow.model == ModelRow.name)
-            .order_by(ModelRow.name)
-        )
         async with self._session(self._reads) as session:
-            return [_model(row, stable) for row, stable in await session.execute(wanted)]
+            return [_model(*found) for found in await session.execute(_MODELS.order_by(ModelRow.name))]
+
+    async def model(self, name: str) -> ModelRecord:
+        """See `Catalog`."""
+        async with self._session(self._reads) as session:
+            found = (await session.execute(_MODELS.where(ModelRow.name == name))).one_or_none()
+            if found is None:
+                raise _unknown(name)
+            return _model(*found)
+
+    async def change_rules(self, model: str, change: RulesChange) -> Rules:
+        """See `Catalog`."""
+        return await _again_after_clash(lambda: self._change_rules(model, change))
 
     async def versions(self, model: str | None = None) -> Sequence[VersionRecord]:
         """See `Catalog`."""
@@ -126,6 +139,15 @@ class SqlCatalog:
             await session.merge(RolloutRow(model=row.model, stable=row.digest))
             return _version(row)
 
+    async def _change_rules(self, model: str, change: RulesChange) -> Rules:
+        async with self._session(self._writes) as session:
+            # Locked, or of two who change different rules at once one would write the other's old value back.
+            if await session.get(ModelRow, model, with_for_update=True) is None:
+                raise _unknown(model)
+            rules = _changed(_rules(await session.get(RulesRow, model)), change)
+            await session.merge(_rules_row(model, rules))
+            return rules
+
     async def _record(self, measurement: Measurement) -> None:
         async with self._session(self._writes) as session:
             await _existing(session, measurement.version)
@@ -163,6 +185,17 @@ async def _existing(session: AsyncSession, digest: str) -> VersionRow:
     return row
 
 
+def _unknown(name: str) -> ModelUnknown:
+    return ModelUnknown(f"There is no model {name}; `voxgate models list` shows those there are.", param="model")
+
+
+def _changed(rules: Rules, change: RulesChange) -> Rules:
+    try:
+        return msgspec.convert(msgspec.structs.asdict(rules) | change, Rules)
+    except msgspec.ValidationError as exc:
+        raise OptionInvalid(f"A model cannot have these rules: {exc}.", param="rules") from exc
+
+
 def _require_same_model(model: ModelRow, manifest: Manifest) -> None:
     stored = {"kind": model.kind, "language": model.language, "domain": model.domain}
     offered = {"kind": manifest.kind, "language": manifest.language, "domain": manifest.domain}
@@ -187,9 +220,22 @@ def _model_row(manifest: Manifest, created_at: datetime) -> ModelRow:
     )
 
 
-def _model(row: ModelRow, stable: str | None) -> ModelRecord:
+def _model(row: ModelRow, stable: str | None, rules: RulesRow | None) -> ModelRecord:
     fields = {"name", "kind", "language", "domain", "created_at"}
-    return msgspec.convert({"stable": stable} | {field: getattr(row, field) for field in fields}, ModelRecord)
+    known = {field: getattr(row, field) for field in fields}
+    return msgspec.convert({"stable": stable, "rules": _rules(rules), **known}, ModelRecord)
+
+
+def _rules(row: RulesRow | None) -> Rules:
+    if row is None:
+        return Rules()
+    known = {field: getattr(row, field) for field in Rules.__struct_fields__}
+    return msgspec.convert(known | ({"keep_alive_s": "forever"} if row.keep_alive_s == math.inf else {}), Rules)
+
+
+def _rules_row(model: str, rules: Rules) -> RulesRow:
+    known = msgspec.structs.asdict(rules)
+    return RulesRow(model=model, **known | ({"keep_alive_s": math.inf} if rules.keep_alive_s == "forever" else {}))
 
 
 def _version(row: VersionRow) -> VersionRecord:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     DateTime,
     Dialect,
     Double,
@@ -93,6 +94,21 @@ class RolloutRow(Base):
 
     model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
     stable: Mapped[str] = mapped_column(String(64))
+
+
+class RulesRow(Base):
+    """What is said about a model, NULL where nothing is. `keep_alive_s` is infinite for "forever".
+
+    Apart from `models`, so that no revision has to rebuild a table that others refer to, as SQLite would.
+    """
+
+    __tablename__ = "model_rules"
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    is_pinned: Mapped[bool | None] = mapped_column(Boolean)
+    keep_alive_s: Mapped[float | None] = mapped_column(Double)
+    priority: Mapped[str | None] = mapped_column(String(16))
+    may_use_cpu: Mapped[bool | None] = mapped_column(Boolean)
 
 
 class MeasurementRow(Base):

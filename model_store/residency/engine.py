@@ -4,10 +4,9 @@ It grants leases. A version that is not there is started where it fits; where it
 picks are stopped, and the newcomer starts when their memory is back. A newcomer that waits for room keeps its place:
 those behind it may use what is resident, but start nothing in the room that it waits for. Every event that may change
 who can be helped ends in `_settle`, which goes through the line from its head with what is free and what is coming.
+Nobody waits for the copies of a crowded version: they start by the way, at a lease, where nobody else waits for room.
 """
 
-import heapq
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +16,7 @@ from model_store.errors import CapacityError, DeviceMemoryExhausted, LoadFailed,
 from model_store.residency.breaker import Breakers
 from model_store.residency.devices import Device
 from model_store.residency.events import (
-    BACK,
     DEFICIT,
-    IDLE,
-    LOST,
     MIB,
     ROOM,
     UNWANTED,
@@ -38,16 +34,16 @@ from model_store.residency.events import (
     Prefetch,
     Refuse,
     Released,
-    Start,
-    Stop,
+    Ruled,
     Tick,
     Wanted,
 )
 from model_store.residency.eviction import Eviction
 from model_store.residency.ledger import Ledger, Phase, Resident
 from model_store.residency.line import Line, Party
-from model_store.residency.placement import Room, places, stands_in
+from model_store.residency.placement import Room, places
 from model_store.residency.policies import Policy, chosen
+from model_store.residency.residents import Residents
 from model_store.residency.settings import ResidencySettings
 
 
@@ -55,19 +51,16 @@ class Engine:
     """All state of residency; changed by `handle` alone."""
 
     def __init__(self, devices: tuple[Device, ...], settings: ResidencySettings, policy: Policy | None = None) -> None:
-        self.ledgers = {device.id: Ledger(device) for device in devices}
+        self._residents = Residents(devices, settings)
+        self.ledgers = self._residents.ledgers
         self.breakers = Breakers(settings)
         self._settings = settings
         self._policy = policy or chosen(settings, devices)
         self._eviction = Eviction(settings, self._policy)
         self._line = Line()
         self._wishes: dict[str, Prefetch] = {}
-        self._residents: dict[int, tuple[Ledger, Resident]] = {}
-        self._serving: dict[str, Resident] = {}  # loading or ready, by version
-        self._idle_ends: list[tuple[float, int]] = []  # a heap of when keep-alives end; some entries are out of date
+        self._copies = self._residents.copies
         self._next_chance_s = math.inf
-        self._ids = itertools.count()
-        self._uses = itertools.count(1)
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
         """What to do after `event`, in this order. `now_s` never goes back."""
@@ -79,25 +72,30 @@ class Engine:
             case Prefetch():
                 self._wishes[event.version] = event
                 return self._settle(now_s)
+            case Ruled():
+                return self._rule(event, now_s)
             case Budget():
-                return [*self._resize(self.ledgers[event.device], event.budget_bytes), *self._settle(now_s)]
+                return [*self._residents.resize(event.device, event.budget_bytes), *self._settle(now_s)]
             case Tick():
-                return [*self._end_keep_alives(now_s), *self._settle(now_s)]
-        found = self._residents.get(event.resident)
-        return list(self._change(*found, event, now_s)) if found else []
+                return [*self._residents.end_keep_alives(now_s), *self._settle(now_s)]
+        resident = self._residents.find(event.resident)
+        return list(self._change(resident, event, now_s)) if resident else []
 
     def resident(self, resident_id: int) -> Resident | None:
         """The resident of that number, while its bytes are charged."""
-        found = self._residents.get(resident_id)
-        return found[1] if found else None
+        return self._residents.find(resident_id)
 
     def device(self, resident_id: int) -> Device:
         """Where a resident is whose bytes are charged."""
-        return self._residents[resident_id][0].device
+        return self._residents.ledger(resident_id).device
 
     def is_serving(self, version: str) -> bool:
         """Whether it is there, or on its way."""
-        return version in self._serving
+        return version in self._copies
+
+    def predictors(self, version: str) -> int:
+        """How many there are to take leases on it now, each on a device of its own."""
+        return len(self._copies.ready(version))
 
     @property
     def waiting(self) -> int:
@@ -112,23 +110,25 @@ class Engine:
     @property
     def wakes_at_s(self) -> float:
         """When it wants a Tick if nothing happens before; infinite when it wants none."""
-        return min(self._next_chance_s, self._idle_ends[0][0] if self._idle_ends else math.inf)
+        return min(self._next_chance_s, self._residents.keep_alives.next_end_s)
 
     # Who wants what ---------------------------------------------------------------------------------------------------
 
     def _want(self, wanted: Wanted, now_s: float) -> list[Action]:
-        serving = self._serving.get(wanted.version)
-        if serving is not None:
-            serving.rules = wanted.rules
-            if serving.phase is Phase.READY:
-                return [self._grant(wanted.waiter, serving, wanted.demand.tenant, now_s, is_cold=False)]
+        serving = self._copies.of(wanted.version)
+        for resident in serving:
+            resident.rules = wanted.rules
+        if free := self._copies.least_busy(wanted.version):
+            crowded_since_s = self._copies.due_since_s(wanted, now_s)
+            grant = self._grant(wanted.waiter, free, wanted.demand.tenant, now_s, is_cold=False)
+            return [grant, *(self._copy(wanted, crowded_since_s, now_s) if crowded_since_s is not None else ())]
         try:
             self._check(wanted, now_s)
         except VoxgateError as error:
             return [Refuse(wanted.waiter, error)]
         party = self._line.join(wanted, now_s)
-        party.is_cold |= serving is not None
-        return [] if serving is not None else self._settle(now_s)
+        party.is_cold |= bool(serving)
+        return [] if serving else self._settle(now_s)
 
     def _check(self, wanted: Wanted, now_s: float) -> None:
         """Raise what a waiter is to be told at once: it failed of late, too many wait for it, it can never fit."""
@@ -137,28 +137,24 @@ class Engine:
         party = self._line.party(wanted.version)
         if party is not None and len(party.waiters) >= self._settings.max_waiters:
             raise QueueFull("Too many wait for this model to be loaded; come back later.", retry_after_s=5.0)
-        if wanted.version not in self._serving:
+        if wanted.version not in self._copies:
             places(party or Party(0, wanted, now_s), map(Room.of, self.ledgers.values()))
 
     def _leave(self, waiter: int, now_s: float) -> list[Action]:
         party = self._line.leave(waiter)
         if party is None or party.waiters:
             return []
-        serving = self._serving.get(party.version)
-        cancelled = [self._stop(serving, UNWANTED)] if serving is not None and not serving.is_prefetched else []
+        loading = self._copies.of(party.version)
+        cancelled = [self._residents.stop(resident, UNWANTED) for resident in loading if not resident.is_prefetched]
         return [*cancelled, *self._settle(now_s)]
 
     def _grant(self, waiter: int, resident: Resident, tenant: str | None, now_s: float, *, is_cold: bool) -> Action:
         resident.leases += 1
-        self._mark_use(resident, now_s)
+        self._residents.mark_use(resident, now_s)
         self._policy.used(resident)
         if tenant is not None and tenant in self._settings.tenant_guarantees_bytes:
             resident.tenants[tenant] = now_s
         return Grant(waiter, resident.id, is_cold)
-
-    def _mark_use(self, resident: Resident, now_s: float) -> None:
-        resident.used_at_s = now_s
-        resident.last_use = next(self._uses)
 
     def _admit(self, resident: Resident, now_s: float) -> Iterator[Action]:
         """Grant all who waited for it their leases."""
@@ -172,48 +168,47 @@ class Engine:
 
     # What becomes of residents ----------------------------------------------------------------------------------------
 
-    def _change(self, ledger: Ledger, resident: Resident, event: Event, now_s: float) -> Iterator[Action]:
+    def _change(self, resident: Resident, event: Event, now_s: float) -> Iterator[Action]:
         match event:
             case Released():
-                yield from self._release(ledger, resident, now_s)
+                yield from self._release(resident, now_s)
                 return
             case Loaded() if resident.phase is Phase.LOADING:
-                yield from self._open(ledger, resident, event.steady_bytes, now_s)
+                self._residents.open(resident, event, now_s)
+                self.breakers.succeeded(resident.version)
+                yield from self._admit(resident, now_s)
+                self._residents.keep_alives.note(resident)
             case LoadBroke():
                 yield from self._break(resident, event, now_s)
             case Measured():
+                ledger = self._residents.ledger(resident.id)
                 ledger.charge(resident, max(resident.charged_bytes, event.private_bytes))
             case Exited() | Gone():
                 yield from self._break(resident, LoadBroke(resident.id, _ENDED, has_died=True), now_s)
-                self._close(resident)
+                self._residents.close(resident)
                 if isinstance(event, Gone):
-                    ledger.remove(resident)
-                    del self._residents[resident.id]
+                    self._residents.remove(resident)
         yield from self._settle(now_s)
 
-    def _release(self, ledger: Ledger, resident: Resident, now_s: float) -> Iterator[Action]:
+    def _release(self, resident: Resident, now_s: float) -> Iterator[Action]:
         resident.leases -= 1
-        self._mark_use(resident, now_s)
-        if resident.leases == 0 and resident.phase is Phase.DRAINING:
-            yield self._stop(resident, ROOM)
-        self._keep_alive(resident)
-        yield from self._end_keep_alives(now_s)
-        if len(self._line) or ledger.free_bytes < 0:
+        self._residents.mark_use(resident, now_s)
+        if resident.leases == 0 and resident.phase is Phase.DRAINING and resident.leaving:
+            self._residents.close(resident)
+            yield resident.leaving
+        self._residents.keep_alives.note(resident)
+        yield from self._residents.end_keep_alives(now_s)
+        if len(self._line) or self._residents.ledger(resident.id).free_bytes < 0:
             yield from self._settle(now_s)
-
-    def _open(self, ledger: Ledger, resident: Resident, steady_bytes: int, now_s: float) -> Iterator[Action]:
-        resident.phase, resident.loaded_at_s = Phase.READY, now_s
-        self._mark_use(resident, now_s)
-        self.breakers.succeeded(resident.version)
-        ledger.charge(resident, steady_bytes)
-        yield from self._admit(resident, now_s)
-        self._keep_alive(resident)
 
     def _break(self, resident: Resident, broke: LoadBroke, now_s: float) -> Iterator[Action]:
         """A load failed, unless it was stopped meanwhile: try it once more where that may help, else tell all."""
         if resident.phase is not Phase.LOADING:
             return
-        self._close(resident)
+        self._residents.close(resident)
+        if resident.is_copy:
+            self._copies.failed(resident, self.device(resident.id), broke.error, now_s)
+            return
         party = self._line.party(resident.version)
         was_short = isinstance(broke.error, DeviceMemoryExhausted)
         told = f"with {resident.charged_bytes // MIB} MiB: {broke.error.message}"
@@ -224,64 +219,22 @@ class Engine:
         error = _exhausted_twice([*party.tried, told]) if party and was_short else broke.error
         yield from self._refuse_all(resident.version, error)
 
-    def _close(self, resident: Resident) -> None:
-        """It takes nothing new, and its bytes are charged until they are back."""
-        resident.phase = Phase.STOPPING
-        if self._serving.get(resident.version) is resident:
-            del self._serving[resident.version]
-
-    def _stop(self, resident: Resident, reason: str) -> Action:
-        self._close(resident)
-        return Stop(resident.id, reason)
-
-    def _resize(self, ledger: Ledger, budget_bytes: int | None) -> Iterator[Action]:
-        """Others took memory of a device or gave some back; or it is lost, with all that was on it, or there again."""
-        was_lost, ledger.is_lost = ledger.is_lost, budget_bytes is None
-        if budget_bytes is not None:
-            ledger.most_bytes = max(ledger.most_bytes, ledger.device.budget_bytes, budget_bytes)
-            ledger.device = replace(ledger.device, budget_bytes=budget_bytes)
-        if ledger.is_lost and not was_lost:
-            yield from (self._stop(resident, LOST) for resident in ledger if resident.phase is not Phase.STOPPING)
-        elif was_lost and not ledger.is_lost:
-            for other in self.ledgers.values():
-                for resident in other:
-                    if resident.is_degraded and resident.phase in (Phase.LOADING, Phase.READY):
-                        yield from self._make_way(resident, BACK)
-
-    def _make_way(self, resident: Resident, reason: str = ROOM) -> Iterator[Action]:
-        """Stop it, or let it finish first."""
-        self._close(resident)
-        if resident.leases:
-            resident.phase = Phase.DRAINING
-        else:
-            yield Stop(resident.id, reason)
-
     def _reopen(self, rooms: list[Room], now_s: float, version: str | None = None) -> Iterator[Action]:
         """Let those go on that drain where nobody counts on their room any more; of `version`, if one is named."""
         for room in rooms:
             for resident in room.ledger if room.coming_bytes and not room.is_claimed else ():
-                is_meant = resident.phase is Phase.DRAINING and resident.version not in self._serving
+                is_meant = resident.phase is Phase.DRAINING and resident.version not in self._copies
                 if is_meant and not resident.is_degraded and version in (None, resident.version):
-                    resident.phase = Phase.READY
                     room.coming_bytes -= resident.charged_bytes
-                    self._serving[resident.version] = resident
+                    self._residents.reopen(resident)
                     yield from self._admit(resident, now_s)
 
-    def _keep_alive(self, resident: Resident) -> None:
-        """Note when it is to go if nobody uses it again."""
-        if resident.is_idle and math.isfinite(ends_s := self._idle_ends_s(resident)):
-            heapq.heappush(self._idle_ends, (ends_s, resident.id))
-
-    def _idle_ends_s(self, resident: Resident) -> float:
-        if resident.rules.is_pinned:
-            return math.inf
-        return resident.used_at_s + max(resident.rules.keep_alive_s, self._settings.linger_s)
-
-    def _end_keep_alives(self, now_s: float) -> Iterator[Action]:
-        while self._idle_ends and self._idle_ends[0][0] <= now_s:
-            resident = self.resident(heapq.heappop(self._idle_ends)[1])
-            if resident is not None and resident.is_idle and self._idle_ends_s(resident) <= now_s:
-                yield self._stop(resident, IDLE)
+    def _rule(self, ruled: Ruled, now_s: float) -> list[Action]:
+        self._line.rule(ruled.version, ruled.rules)
+        if wish := self._wishes.get(ruled.version):
+            self._wishes[ruled.version] = replace(wish, rules=ruled.rules)
+        stopped = [*self._residents.rule(ruled.version, ruled.rules), *self._residents.end_keep_alives(now_s)]
+        return [*stopped, *self._settle(now_s)]
 
     # Who gets room ----------------------------------------------------------------------------------------------------
 
@@ -298,7 +251,7 @@ class Engine:
             if all(room.is_closed for room in rooms):
                 break
             actions += self._reopen(rooms, now_s, party.version)
-            if party.version not in self._serving:
+            if party.version not in self._copies:
                 actions += self._help(party, rooms, now_s)
         actions += self._reopen(rooms, now_s)
         for wish in list(self._wishes.values()):
@@ -308,11 +261,11 @@ class Engine:
     def _repay(self, ledger: Ledger) -> Iterator[Action]:
         if ledger.free_bytes < 0 and (deficit := -ledger.free_bytes - ledger.coming_bytes) > 0:
             for resident in self._eviction.for_deficit(ledger, deficit):
-                yield self._stop(resident, DEFICIT)
+                yield from self._residents.make_way(resident, DEFICIT)
 
     def _refuse_overdue(self, now_s: float) -> Iterator[Action]:
         for party in self._line:
-            if party.version not in self._serving:
+            if party.version not in self._copies:
                 for waiter in party.overdue(self._settings.max_wait_s, now_s):
                     self._line.leave(waiter)
                     yield Refuse(waiter, self._too_late(party))
@@ -329,7 +282,7 @@ class Engine:
         for room in where:
             if party.needs_bytes(room.ledger) <= room.free_bytes and self._may_load(room.ledger, party):
                 party.is_cold = True
-                yield self._start(party, room, now_s)
+                yield self._residents.start(party, room, now_s)
                 return
         if not self.breakers.may_evict(party.version, now_s):
             self._wake_at(self.breakers.next_change_s(party.version, now_s))
@@ -344,35 +297,54 @@ class Engine:
                 if party.tried:
                     room.close()
                 return
+        if plans := [(room, plan) for room in where if (plan := self._plan(party, room, now_s))]:
+            room, plan = min(plans, key=lambda planned: not all(resident.is_copy for resident in planned[1]))
+            for resident in plan:
+                room.coming_bytes += resident.charged_bytes
+                yield from self._residents.make_way(resident, ROOM, party.version)
+            room.promise(party.needs_bytes(room.ledger))
+            return
         for room in where:
-            lacking = (needed := party.needs_bytes(room.ledger)) - room.free_bytes - room.coming_bytes
-            if plan := self._eviction.for_newcomer(room.ledger, lacking, party.claim, now_s):
-                for resident in plan:
-                    room.coming_bytes += resident.charged_bytes
-                    yield from self._make_way(resident)
-                room.promise(needed)
-                return
             self._wake_at(self._eviction.next_chance_s(room.ledger, party.claim, now_s))
         where[0].close()
 
-    def _may_load(self, ledger: Ledger, party: Party) -> bool:
-        """Few load at once. A second try has its device's loads to itself: nothing else is to make it fail."""
-        loading = [(at, resident) for at, resident in self._residents.values() if resident.phase is Phase.LOADING]
-        here = [resident for at, resident in loading if at is ledger]
-        is_clear = not here if party.tried else not any(resident.is_second_try for resident in here)
-        return is_clear and len(loading) < self._settings.max_loads
+    def _plan(self, party: Party, room: Room, now_s: float) -> list[Resident] | None:
+        lacking = party.needs_bytes(room.ledger) - room.free_bytes - room.coming_bytes
+        return self._eviction.for_newcomer(room.ledger, lacking, party.claim, now_s)
 
-    def _start(self, party: Party, room: Room, now_s: float) -> Action:
-        needed = party.needs_bytes(room.ledger)
-        room.promise(needed)
-        resident = Resident(next(self._ids), party.version, needed, started_at_s=now_s, rules=party.first.rules)
-        resident.is_second_try = bool(party.tried)
-        resident.is_prefetched = not party.waiters
-        resident.is_degraded = stands_in(party, room.ledger, self.ledgers.values())
-        room.ledger.add(resident)
-        self._residents[resident.id] = (room.ledger, resident)
-        self._serving[resident.version] = resident
-        return Start(resident.id, resident.version, room.ledger.device)
+    def _copy(self, wanted: Wanted, crowded_since_s: float, now_s: float) -> Iterator[Action]:
+        """Start a copy where there is room that nobody waits for, or see to it that there will be at a later lease."""
+        if self._wishes or any(party.version not in self._copies for party in self._line):
+            return
+        party = Party(0, wanted, now_s)
+        try:
+            rooms = places(party, map(Room.of, self.ledgers.values()))
+        except CapacityError:  # what is pinned or fixed has grown meanwhile
+            return
+        where = [room for room in rooms if self._copies.may_stand(wanted.version, room.ledger, now_s)]
+        lacking = [(party.needs_bytes(room.ledger) - room.free_bytes, room) for room in where]
+        for bytes_, room in lacking:
+            if bytes_ <= 0 and self._may_load(room.ledger, party):
+                yield self._residents.start(party, room, now_s)
+                return
+        if any(bytes_ <= room.coming_bytes for bytes_, room in lacking):
+            return
+        own = self._copies.own(wanted.version)
+        for bytes_, room in lacking:
+            needed = bytes_ - room.coming_bytes
+            if plan := self._eviction.for_copy(room.ledger, needed, own, crowded_since_s, now_s):
+                yield from (self._residents.stop(resident, ROOM, party.version) for resident in plan)
+                return
+
+    def _may_load(self, ledger: Ledger, party: Party) -> bool:
+        """Few load at once. A second try has its device's loads to itself: nothing else is to make it fail.
+
+        A copy leaves one of them to others, where there are several.
+        """
+        here = self._residents.loading(ledger)
+        is_clear = not here if party.tried else not any(resident.is_second_try for resident in here)
+        most = max(1, self._settings.max_loads - (party.version in self._copies))
+        return is_clear and len(self._residents.loading()) < most
 
     def _fulfil(self, wish: Prefetch, rooms: list[Room], now_s: float) -> Iterator[Action]:
         """Load what nobody waits for yet, in room that nobody waits for; without any, the wish is dropped."""
@@ -381,12 +353,12 @@ class Engine:
             fitting = [room for room in places(party, rooms) if party.needs_bytes(room.ledger) <= room.free_bytes]
         except CapacityError:
             fitting = []
-        is_moot = wish.version in self._serving or self.breakers.refusal(wish.version, now_s) is not None
+        is_moot = wish.version in self._copies or self.breakers.refusal(wish.version, now_s) is not None
         if is_moot or not fitting:
             del self._wishes[wish.version]
         elif self._may_load(fitting[0].ledger, party):
             del self._wishes[wish.version]
-            yield self._start(party, fitting[0], now_s)
+            yield self._residents.start(party, fitting[0], now_s)
 
     def _wake_at(self, time_s: float) -> None:
         self._next_chance_s = min(self._next_chance_s, time_s)

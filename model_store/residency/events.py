@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -40,7 +40,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class ModelRules:
-    """What is said about one model. A pinned one stays once it is loaded; `keep_alive_s` counts from its last use.
+    """The rules in force for one model. A pinned one stays once it is loaded; `keep_alive_s` counts from its last use.
 
     `may_use_cpu`: the CPU may serve it while a GPU that could is lost.
     """
@@ -75,6 +75,14 @@ class Prefetch:
     version: str
     sizes: Mapping[DeviceKind, Size]
     rules: ModelRules = UNRULED
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """From now on these rules are in force for a version, wherever it stands or is waited for."""
+
+    version: str
+    rules: ModelRules
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Tick:
     """The time that the engine asked to be woken at has come."""
 
 
-Event = Wanted | Prefetch | Left | Released | Loaded | LoadBroke | Measured | Exited | Gone | Budget | Tick
+Event = Wanted | Prefetch | Ruled | Left | Released | Loaded | LoadBroke | Measured | Exited | Gone | Budget | Tick
 
 
 # Actions: what to do about it -----------------------------------------------------------------------------------------
@@ -163,10 +171,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Stop:
-    """End a resident's process; why is one of the reasons below."""
+    """End a resident's process; why is one of the reasons below. `for_version`: whose room it is to be."""
 
     resident: int
     reason: str
+    for_version: str | None = field(default=None, compare=False)
 
 
 ROOM: Final = "room"  # for a newcomer
@@ -175,6 +184,7 @@ IDLE: Final = "idle"  # its keep-alive has run out
 UNWANTED: Final = "unwanted"  # it was still loading, and nobody waits for it any more
 LOST: Final = "lost"  # its device answers no more
 BACK: Final = "back"  # the device that it stood in for answers again
+BARRED: Final = "barred"  # it stood in for a device that is lost, and its rules no longer allow that
 
 
 @dataclass(frozen=True)

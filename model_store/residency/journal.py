@@ -7,12 +7,15 @@ from typing import Final, Literal
 
 from model_store.catalog.records import DeviceKind
 from model_store.residency.events import (
+    BACK,
+    BARRED,
     DEFICIT,
     IDLE,
+    LOST,
     MIB,
-    ROOM,
     UNWANTED,
     Action,
+    Budget,
     Event,
     Exited,
     Gone,
@@ -29,14 +32,16 @@ from model_store.residency.events import (
 from model_store.residency.ledger import Resident
 
 What = Literal["load", "evict", "refuse", "fail", "lost"]
-Why = Literal["demand", "prefetch", "second_try"]
+Why = Literal["demand", "prefetch", "second_try", "copy"]
 
 LENGTH: Final = 200
-_NAMED: Final = 3
 _STOPPED: Final = {
     DEFICIT: "models took more than they were charged",
     IDLE: "nobody used it for as long as its keep-alive",
     UNWANTED: "nobody waits for it any more",
+    LOST: "its device answers no more",
+    BACK: "the device that it stood in for answers again",
+    BARRED: "its rules let the CPU stand in no more",
 }
 
 
@@ -75,6 +80,7 @@ class Journal:
         self._waiting: dict[int, str] = {}
         self._sizes: dict[str, Mapping[DeviceKind, Size]] = {}
         self._ending: set[int] = set()
+        self._lost: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:
         """The last one first."""
@@ -103,6 +109,10 @@ class Journal:
                 self._sizes[event.version] = event.sizes
             case Left():
                 self._waiting.pop(event.waiter, None)
+            case Budget(budget_bytes=None):
+                self._lost.add(event.device)
+            case Budget():
+                self._lost.discard(event.device)
             case LoadBroke() if event.resident not in self._ending:
                 self._end(event.resident, "fail", event.error.code, event.error.message, now_s)
             case Exited() | Gone():
@@ -119,10 +129,13 @@ class Journal:
         self.origins[start.resident] = origin
         waiting = sum(version == start.version for version in self._waiting.values())
         room = f", room for {resident.charged_bytes // MIB} MiB" if resident else ""
-        self._write("load", origin.version, origin.device, origin.why, f"{waiting} waiting{room}", now_s)
+        lost = f", in place of {', '.join(sorted(self._lost))} (lost)" if resident and resident.is_degraded else ""
+        self._write("load", origin.version, origin.device, origin.why, f"{waiting} waiting{room}{lost}", now_s)
 
     def _note_stop(self, stop: Stop, now_s: float) -> None:
-        detail = self._wanting_room() if stop.reason == ROOM else _STOPPED.get(stop.reason, "")
+        detail = _STOPPED.get(stop.reason, "")
+        if stop.for_version is not None:
+            detail = f"its room is for {self._model_of(stop.for_version)}"
         self._end(stop.resident, "evict", stop.reason, detail, now_s)
 
     def _note_refusal(self, refuse: Refuse, now_s: float) -> None:
@@ -133,14 +146,6 @@ class Journal:
         self._ending.add(resident)
         if origin := self.origins.get(resident):
             self._write(what, origin.version, origin.device, reason, detail, now_s)
-
-    def _wanting_room(self) -> str:
-        """Who waits while others go; the first in line and so most likely the cause stands first."""
-        here = {origin.version for number, origin in self.origins.items() if number not in self._ending}
-        absent = [version for version in dict.fromkeys(self._waiting.values()) if version not in here]
-        names = [self._model_of(version) for version in absent]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return f"room is wanted by {', '.join(names[:_NAMED])}{more}" if names else "room was wanted"
 
     def _write(self, what: What, version: str, device: str | None, reason: str, detail: str, now_s: float) -> None:
         """Put it down; a refusal that was given before is counted, or a rush would push all else out."""
@@ -154,6 +159,10 @@ class Journal:
 
 
 def _why(resident: Resident | None) -> Why:
-    if resident is not None and resident.is_prefetched:
+    if resident is None:
+        return "demand"
+    if resident.is_copy:
+        return "copy"
+    if resident.is_prefetched:
         return "prefetch"
-    return "second_try" if resident is not None and resident.is_second_try else "demand"
+    return "second_try" if resident.is_second_try else "demand"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from model_store.residency.devices import Device
-from model_store.residency.events import UNRULED, ModelRules
+from model_store.residency.events import UNRULED, ModelRules, Stop
 
 
 class Phase(Enum):
@@ -22,7 +22,9 @@ class Resident:
     """A version on a device. `charged_bytes` is predicted until measured; `leases` counts the batches that hold it.
 
     `last_use` numbers the uses of all residents in the order in which they happened. `tenants` holds when each tenant
-    with a guarantee last used it. `is_degraded`: it stands in, on the CPU, for one on a device that is lost.
+    with a guarantee last used it. `is_degraded`: it stands in, on the CPU, for one on a device that is lost. `is_copy`:
+    another one serves its version, too, and stays when this one goes. `place` numbers the devices, the fastest first.
+    `leaving` is what ends it when the leases are back with which it drains.
     """
 
     id: int
@@ -38,12 +40,20 @@ class Resident:
     is_prefetched: bool = False
     is_second_try: bool = False
     is_degraded: bool = False
+    is_copy: bool = False
+    place: int = 0
     tenants: dict[str, float] = field(default_factory=dict)
+    leaving: Stop | None = None
 
     @property
     def load_s(self) -> float:
         """What it costs to have it back."""
         return self.loaded_at_s - self.started_at_s
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether nobody may have its room; of a pinned version with copies, one predictor is pinned."""
+        return self.rules.is_pinned and not self.is_copy
 
     @property
     def is_idle(self) -> bool:
@@ -85,7 +95,7 @@ class Ledger:
 
         Others may hold some of it now; what they leave one day counts, or models would wander off to a slower device.
         """
-        pinned = sum(resident.charged_bytes for resident in self if resident.rules.is_pinned)
+        pinned = sum(resident.charged_bytes for resident in self if resident.is_pinned)
         return max(self.most_bytes, self.device.budget_bytes) - self.fixed_bytes - pinned
 
     @property

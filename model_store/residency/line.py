@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from model_store.residency.events import Wanted
+from model_store.residency.events import ModelRules, Wanted
 from model_store.residency.eviction import Claim
 from model_store.residency.ledger import Ledger
 
@@ -102,6 +102,12 @@ class Line:
         party.waiters[wanted.waiter] = Waiter(now_s, wanted.demand.tenant)
         self._version_of[wanted.waiter] = wanted.version
         return party
+
+    def rule(self, version: str, rules: ModelRules) -> None:
+        """Other rules are in force for a version."""
+        if party := self._parties.get(version):
+            party.first = replace(party.first, rules=rules)
+            self._ordered = None
 
     def leave(self, waiter: int) -> Party | None:
         """One waiter less; the party that it was in, which may be empty now and is then dismissed."""

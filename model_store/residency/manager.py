@@ -36,6 +36,7 @@ from model_store.residency.events import (
     Prefetch,
     Refuse,
     Released,
+    Ruled,
     Size,
     Start,
     Stop,
@@ -46,6 +47,7 @@ from model_store.residency.gpus import GpuWatch
 from model_store.residency.journal import Journal
 from model_store.residency.ledger import Phase
 from model_store.residency.measurements import Measurements
+from model_store.residency.rules import Rulebook
 from model_store.residency.settings import ResidencySettings
 from model_store.residency.view import ResidencyView, look
 from model_store.runtime.seam import Runtime, Worker
@@ -53,6 +55,8 @@ from model_store.runtime.settings import RuntimeSettings
 
 log = structlog.get_logger()
 _MEASURE_EVERY_S = 1.0
+_RULES_EVERY_S = 2.0
+_SHORT = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +91,7 @@ class ResidencyManager:
         self._clock = clock
         self._settings = settings
         self._catalog = catalog
-        # One for all models, until the catalogue has rules of their own.
-        keep_alive_s = math.inf if settings.keep_alive_s is None else settings.keep_alive_s
-        self._rules = ModelRules(keep_alive_s=keep_alive_s, may_use_cpu=settings.may_use_cpu)
+        self._rules = Rulebook(catalog, settings)
         self._sizes = Measurements(catalog)
         self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._hear)
         self._gpus = GpuWatch(devices, self._effects.holdings, self._handle)
@@ -97,8 +99,7 @@ class ResidencyManager:
         self._numbers = itertools.count()
         self._waiters: dict[int, asyncio.Future[Grant]] = {}
         self._starting: asyncio.Task[None] | None = None
-        self._measuring: asyncio.Task[None] | None = None
-        self._preloading: asyncio.Task[None] | None = None
+        self._working: list[asyncio.Task[None]] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_s = math.inf
         self._is_closed = False
@@ -146,10 +147,15 @@ class ResidencyManager:
             metrics.DEGRADED_LEASES.labels(model).inc()
         return Lease(worker, version, grant.is_cold, self.engine.device(grant.resident).id, is_degraded)
 
+    def predictors(self, version: str) -> int:
+        """How many batches of a version can be computed at a time: one on each device that it is ready on."""
+        return self.engine.predictors(version)
+
     async def prefetch(self, version: str) -> None:
         """Have `version` loaded soon, if it fits beside what is there and what others wait for."""
         await self._started()
-        self._handle(Prefetch(version, await self._sizes_of(version), self._rules))
+        sizes = await self._sizes_of(version)
+        self._handle(Prefetch(version, sizes, self._rules_of(version)))
 
     def look(self) -> ResidencyView:
         """What is loaded where, who waits for what, and what was decided of late."""
@@ -162,15 +168,29 @@ class ResidencyManager:
         self._gpus.look()
         self._show()
 
+    async def refresh_rules(self) -> None:
+        """Have the engine follow the catalogue's rules as they are now. Done every other second.
+
+        A catalogue that does not answer leaves the last ones in force.
+        """
+        try:
+            await self._rules.refresh()
+        except VoxgateError as error:
+            log.warning("residency.rules_stale", error=error.message)
+        for version, rules in self._rules.changed():
+            log.info("residency.ruled", model=self._effects.model(version), version=version[:_SHORT])
+            self._handle(Ruled(version, rules))
+
     async def stop(self) -> None:
         """Refuse who waits, end every worker, and the runtime."""
         self._is_closed = True
         for waiter in self._waiters.values():
             if not waiter.done():
                 waiter.set_exception(ShuttingDown("The gateway is shutting down."))
-        for pending in (self._starting, self._measuring, self._preloading, self._alarm):
+        for pending in (self._starting, *self._working, self._alarm):
             if pending is not None:
                 pending.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)  # a query cut short gives its connection back
         await self._effects.stop_all("shutdown")
         await self._runtime.stop()
 
@@ -178,8 +198,12 @@ class ResidencyManager:
         """Start the runtime, and charge what it holds to the CPU."""
         await self._runtime.start()
         self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
-        self._measuring = asyncio.create_task(self._keep_measuring(), name="residency-measure")
-        self._preloading = asyncio.create_task(self._preload(), name="residency-preload")
+        await self.refresh_rules()
+        self._working = [
+            asyncio.create_task(self._keep_measuring(), name="residency-measure"),
+            asyncio.create_task(self._keep_rules(), name="residency-rules"),
+            asyncio.create_task(self._preload(), name="residency-preload"),
+        ]
 
     async def _preload(self) -> None:
         for name in self._settings.preload:
@@ -210,7 +234,7 @@ class ResidencyManager:
         self._waiters[number] = waiter
         if not self.engine.is_serving(version):  # others may have taken memory since the last look
             self._gpus.look()
-        self._handle(Wanted(number, version, sizes, demand, self._rules))
+        self._handle(Wanted(number, version, sizes, demand, self._rules_of(version)))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -224,6 +248,9 @@ class ResidencyManager:
     async def _sizes_of(self, version: str) -> dict[DeviceKind, Size]:
         kinds = {ledger.device.kind for ledger in self.engine.ledgers.values()}
         return {kind: await self._sizes.size(self._effects.loading(version, kind)) for kind in kinds}
+
+    def _rules_of(self, version: str) -> ModelRules:
+        return self._rules.of(version, self._effects.model(version))
 
     def _hear(self, event: Event) -> None:
         """What became of a resident; but first, whether its device is still there, and what is free of it now."""
@@ -268,6 +295,11 @@ class ResidencyManager:
         while True:
             await asyncio.sleep(_MEASURE_EVERY_S)
             self.measure()
+
+    async def _keep_rules(self) -> None:
+        while True:
+            await asyncio.sleep(_RULES_EVERY_S)
+            await self.refresh_rules()
 
     def _show(self) -> None:
         breakers = self.engine.breakers.states(self._clock())

@@ -79,7 +79,10 @@ def _preference(room: Room) -> tuple[int, int]:
 
 def _lost(ledger: Ledger) -> ModelUnavailable:
     device = ledger.device.id
-    hint = "Look at the driver; or set `residency.may_use_cpu`, to have the CPU serve such models meanwhile."
+    hint = (
+        "Look at the driver; or set `residency.may_use_cpu`, or `voxgate models rules NAME --cpu`, to have the CPU "
+        "serve meanwhile."
+    )
     return ModelUnavailable(f"The device of this model, {device}, is lost. {hint}", retry_after_s=10.0, device=device)
 
 

@@ -30,7 +30,11 @@ class ResidencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 2**29
     use_gpu: Annotated[bool, Meta(description="Whether models may go to GPUs, where there are any.")] = True
     may_use_cpu: Annotated[
-        bool, Meta(description="Whether the CPU serves models of a GPU that is lost, visibly slower, until it is back.")
+        bool,
+        Meta(
+            description="Whether the CPU serves models of a GPU that is lost, visibly slower, until it is back; "
+            "`voxgate models rules` says it of one model."
+        ),
     ] = False
     free_timeout_s: Annotated[
         float,
@@ -47,7 +51,9 @@ class ResidencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Annotated[
             float,
             Meta(
-                ge=0, description="How long a version stays that nobody uses; 0 is not at all, not set is while it can."
+                ge=0,
+                description="How long a version stays that nobody uses; 0 is not at all, not set is while it can; "
+                "`voxgate models rules` says it of one model.",
             ),
         ]
         | None
@@ -63,6 +69,28 @@ class ResidencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         float,
         Meta(ge=0, description="How long an idle version counts as in demand: its queue may be between two batches."),
     ] = 0.05
+    max_copies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Devices of a kind that one version may be loaded on while more is asked of it than fewer can "
+            "do; 1: no copies.",
+        ),
+    ] = 2
+    copies_queue: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Segments that may wait for a version per device that it is on; more, or one that is late, "
+            "ask for a copy. Less than `dispatch.max_batch` is of no use.",
+        ),
+    ] = 8
+    copies_after_s: Annotated[
+        float,
+        Meta(
+            ge=0, description="How long that has to go on before a copy is loaded; idle for as long, it is ended again."
+        ),
+    ] = 10.0
     max_loads: Annotated[int, Meta(ge=1, description="Loads that may go on at the same time.")] = 2
     max_wait_s: Annotated[
         float, Meta(gt=0, description="How long a request may wait for room; then it gets DeviceMemoryExhausted.")

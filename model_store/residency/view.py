@@ -24,14 +24,22 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     id: Annotated[str, Meta(description="`cpu`, or `gpu:` and its number.")]
     kind: Annotated[str, Meta(description="`cpu` or `gpu`.")]
     name: Annotated[str, Meta(description="What the machine calls it.")]
-    budget_bytes: Annotated[int, Meta(description="What all predictors may take together.")]
+    is_lost: Annotated[bool, Meta(description="Whether it answers no more; until it is back, nothing goes there.")]
+    budget_bytes: Annotated[
+        int, Meta(description="What all predictors may take together; what it was last, of a device that is lost.")
+    ]
+    headroom_bytes: Annotated[
+        int, Meta(description="Beyond the budget, left alone: only a load that was predicted too small runs into it.")
+    ]
     charged_bytes: Annotated[
         int, Meta(description="What decisions count as used: `shared_bytes` and every resident's.")
     ]
     measured_bytes: Annotated[int, Meta(description="What is really taken now, `shared_bytes` included.")]
     shared_bytes: Annotated[int, Meta(description="What counts once for all workers.")]
     reserved_bytes: Annotated[int, Meta(description="Charged, and being freed: not yet to be used again.")]
-    free_bytes: Annotated[int, Meta(description="What a load may take now; below 0 when something grew unforeseen.")]
+    free_bytes: Annotated[
+        int, Meta(description="What a load may take now: 0 while it is lost, below 0 when something grew unforeseen.")
+    ]
 
 
 class ResidentView(Struct, frozen=True, kw_only=True):
@@ -45,6 +53,7 @@ class ResidentView(Struct, frozen=True, kw_only=True):
     version: Annotated[str, Meta(description="Short form of the version's digest.")]
     digest: Annotated[str, Meta(description="Digest of the version.")]
     device: Annotated[str, Meta(description="Where it sits.")]
+    is_degraded: Annotated[bool, Meta(description="Whether it stands in, on the CPU, for one on a GPU that is lost.")]
     phase: Annotated[Phase, Meta(description="`loading`, `ready`, `draining` (takes nobody new) or `stopping`.")]
     charged_bytes: Annotated[int, Meta(description="What decisions count it as.")]
     measured_bytes: Annotated[int, Meta(description="What its process takes now.")]
@@ -58,7 +67,11 @@ class ResidentView(Struct, frozen=True, kw_only=True):
     keep_alive_s: Annotated[float | None, Meta(description="How long it stays without use; null: while it can.")]
     load_s: Annotated[float | None, Meta(description="What its load took; null while it loads.")]
     reason: Annotated[
-        str, Meta(description="Why it is there: `demand`, `prefetch` (also at the start), `second_try` of a load.")
+        str,
+        Meta(
+            description="Why it was loaded: `demand`, `prefetch` (also at the start), `second_try`, or `copy`, beside "
+            "another one of its version for which too many waited."
+        ),
     ]
 
 
@@ -97,7 +110,9 @@ class DecisionView(Struct, frozen=True, kw_only=True):
     model: Annotated[str, Meta(description="Name of its model.")]
     version: Annotated[str, Meta(description="Short form of the version's digest.")]
     device: Annotated[str | None, Meta(description="Where; null for a refusal.")]
-    reason: Annotated[str, Meta(description="In a word, such as `demand`, `room`, `idle`, or an error's code.")]
+    reason: Annotated[
+        str, Meta(description="In a word, such as `demand`, `room`, `lost` (its device), `back`, or an error's code.")
+    ]
     detail: Annotated[str, Meta(description="In a sentence.")]
 
 
@@ -142,12 +157,14 @@ def _device(ledger: Ledger, known: Known) -> DeviceView:
         id=device.id,
         kind=device.kind,
         name=device.name,
+        is_lost=ledger.is_lost,
         budget_bytes=device.budget_bytes,
+        headroom_bytes=device.headroom_bytes,
         charged_bytes=ledger.charged_bytes,
         measured_bytes=ledger.fixed_bytes + sum(known.measured_bytes.get(resident.id, 0) for resident in ledger),
         shared_bytes=ledger.fixed_bytes,
         reserved_bytes=ledger.coming_bytes,
-        free_bytes=ledger.free_bytes,
+        free_bytes=0 if ledger.is_lost else ledger.free_bytes,
     )
 
 
@@ -165,6 +182,7 @@ def _resident(resident: Resident, ledger: Ledger, journal: Journal, known: Known
         version=resident.version[:_SHORT],
         digest=resident.version,
         device=ledger.device.id,
+        is_degraded=resident.is_degraded,
         phase=resident.phase,
         charged_bytes=resident.charged_bytes,
         measured_bytes=known.measured_bytes.get(resident.id, 0),
@@ -172,7 +190,7 @@ def _resident(resident: Resident, ledger: Ledger, journal: Journal, known: Known
         age_s=_seconds(now_s - resident.started_at_s),
         last_use_s=_seconds(now_s - resident.used_at_s) if has_loaded else None,
         leases=resident.leases,
-        is_pinned=resident.rules.is_pinned,
+        is_pinned=resident.is_pinned,
         keep_alive_s=keep_alive_s if math.isfinite(keep_alive_s) else None,
         load_s=_seconds(resident.load_s) if has_loaded else None,
         reason=origin.why if origin else "demand",

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,9 +15,9 @@ from msgspec.structs import replace
 
 from model_store.artifacts.manifest import Manifest
 from model_store.catalog.protocol import Catalog
-from model_store.catalog.records import Measurement
+from model_store.catalog.records import Measurement, Rules, RulesChange
 from model_store.catalog.sql import open_catalog
-from model_store.errors import NotFound, VersionImmutable
+from model_store.errors import ModelUnknown, NotFound, OptionInvalid, VersionImmutable
 from tests import manifests
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], str]] = {
@@ -168,6 +169,83 @@ async def test_record_same_key_at_once_keeps_one_of_them(catalog: Catalog) -> No
 async def test_record_for_unknown_version_is_not_found(catalog: Catalog) -> None:
     with pytest.raises(NotFound):
         await catalog.record(measurement(UNKNOWN))
+
+
+async def test_model_is_the_one_of_that_name(catalog: Catalog) -> None:
+    for name in ("zh-general", "zh-call"):
+        await catalog.register(manifest(name))
+    assert [await catalog.model(name) for name in ("zh-call", "zh-general")] == list(await catalog.models())
+
+
+async def test_model_unknown_is_told_by_its_name(catalog: Catalog) -> None:
+    await catalog.register(manifest())
+    with pytest.raises(ModelUnknown, match="no model zh-call") as caught:
+        await catalog.model("zh-call")
+    assert "zh-general" not in caught.value.message
+    with pytest.raises(ModelUnknown, match="no model zh-call"):
+        await catalog.change_rules("zh-call", RulesChange(is_pinned=True))
+
+
+async def test_rules_of_a_new_model_say_nothing(catalog: Catalog) -> None:
+    await catalog.register(manifest())
+    assert (await catalog.model("zh-general")).rules == Rules()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"keep_alive_s": value} for value in (0.0, 0.25, 3e9, "forever")),
+        *({"priority": value} for value in ("batch", "normal", "interactive")),
+        *({name: value} for name in ("is_pinned", "may_use_cpu") for value in (False, True)),
+        {"is_pinned": True, "keep_alive_s": 60.0, "priority": "batch", "may_use_cpu": False},
+    ],
+)
+async def test_change_rules_what_was_said_is_kept_and_can_be_taken_back(catalog: Catalog, said: Any) -> None:
+    await catalog.register(manifest())
+    await catalog.register(manifest("zh-call"))
+    assert await catalog.change_rules("zh-general", said) == Rules(**said)
+    assert [model.rules for model in await catalog.models()] == [Rules(), Rules(**said)]
+    nothing: Any = dict.fromkeys(said)
+    assert await catalog.change_rules("zh-general", nothing) == Rules()
+    assert (await catalog.model("zh-general")).rules == Rules()
+
+
+async def test_change_rules_leaves_what_is_not_named_and_registering_leaves_all(catalog: Catalog) -> None:
+    await catalog.register(manifest(revision=1))
+    await catalog.change_rules("zh-general", RulesChange(keep_alive_s="forever", may_use_cpu=False))
+    await catalog.change_rules("zh-general", RulesChange(may_use_cpu=None, is_pinned=True))
+    await catalog.register(manifest(revision=2))
+    assert (await catalog.model("zh-general")).rules == Rules(is_pinned=True, keep_alive_s="forever")
+
+
+async def test_change_rules_of_one_model_at_once_loses_none(catalog: Catalog) -> None:
+    await catalog.register(manifest())
+    parts = [
+        RulesChange(is_pinned=True),
+        RulesChange(keep_alive_s=5.0),
+        RulesChange(priority="batch"),
+        RulesChange(may_use_cpu=True),
+    ]
+    await asyncio.gather(*(catalog.change_rules("zh-general", part) for part in parts))
+    rules = (await catalog.model("zh-general")).rules
+    assert rules == Rules(is_pinned=True, keep_alive_s=5.0, priority="batch", may_use_cpu=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"keep_alive_s": value} for value in (-1.0, math.nan, math.inf, "always", True)),
+        {"priority": "high"},
+        {"is_pinned": "yes"},
+        {"may_use_gpu": True},
+    ],
+)
+async def test_change_rules_to_what_cannot_be_is_refused_and_changes_nothing(catalog: Catalog, said: Any) -> None:
+    await catalog.register(manifest())
+    await catalog.change_rules("zh-general", RulesChange(keep_alive_s=5.0))
+    with pytest.raises(OptionInvalid, match=next(iter(said))):
+        await catalog.change_rules("zh-general", said | {"is_pinned": said.get("is_pinned", True)})
+    assert (await catalog.model("zh-general")).rules == Rules(keep_alive_s=5.0)
 
 
 async def test_moments_come_back_aware_and_utc(catalog: Catalog) -> None:

@@ -33,9 +33,9 @@ _SPEECH_S = (0.7, 1.4, 2.8)
 _UNEVENNESS = 0.05
 # The last layers of what a block adds to its input.
 _ADDED, _QUIETNESS = ("linear_out.weight", "w_2.weight", "pointwise_conv2.weight"), 0.4
-# The more the scores are spread out, the more they differ by rounding too. So most units are made rare instead: all but
-# the blank, the space with some letters, and some of the others.
-_SPREAD, _RARE_BIAS, _NEVER_BIAS = 0.7, -8.0, -30.0
+# Most units are made rare, so that scores need not be spread out far to be decisive: all but the blank, the space with
+# some letters, and some of the others.
+_RARE_BIAS, _NEVER_BIAS = -8.0, -30.0
 _FREQUENT = (0, *range(2, 12), *range(100, 5000, 100))
 _BLANK_SHARE = 0.6
 _PIECE_TYPES = {"<unk>": 2, "<s>": 3, "</s>": 3}
@@ -121,7 +121,7 @@ def _weights(network: Network, rng: np.random.Generator, speech: list[Array]) ->
     feats = [(clip - frames.mean(axis=0)) / frames.std(axis=0) for clip in speech]
     _centre(model.encoder.embed.out[0], model, feats)
     logits = _centre(model.ctc.ctc_lo, model, feats)
-    _sharpen(model.ctc.ctc_lo, logits)
+    _sharpen(model.ctc.ctc_lo, logits, network.spread)
     return dict(weights)
 
 
@@ -140,9 +140,9 @@ def _centre(layer: Any, model: U2Model, feats: list[Array]) -> Array:
     return np.asarray(outputs - mean)
 
 
-def _sharpen(layer: Any, logits: Array) -> None:
+def _sharpen(layer: Any, logits: Array, spread: float) -> None:
     """Frames with few units to choose from and often a blank; the unknown unit and the end are never among them."""
-    factor = _SPREAD / float(logits.std())
+    factor = spread / float(logits.std())
     layer.weight.set_value(layer.weight * factor)
     bias = layer.bias.numpy() * factor + _RARE_BIAS
     bias[list(_FREQUENT)] -= _RARE_BIAS

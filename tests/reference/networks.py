@@ -18,7 +18,11 @@ BEAM_SIZE = 10
 
 @dataclass(frozen=True)
 class Network:
-    """One published network: PaddleSpeech's tag for it, the path of its checkpoint, and its shape."""
+    """One published network: PaddleSpeech's tag for it, the path of its checkpoint, and its shape.
+
+    spread: standard deviation of the random weights' scores. With little of it, rounding in the filter bank decides
+    which of two equal texts it is; the more of it, the more the scores themselves differ by rounding.
+    """
 
     tag: str
     language: str
@@ -29,6 +33,7 @@ class Network:
     is_inline: bool
     is_cmvn_of_features: bool
     reverse_weight: float = 0.0
+    spread: float = 1.0
 
 
 FBANK = {"type": "fbank_kaldi", "fs": 16000, "n_mels": N_MELS, "n_shift": 160, "win_length": 400, "dither": 0.1}
@@ -114,6 +119,7 @@ NETWORKS = {
         unit_type="spm",
         is_inline=False,
         is_cmvn_of_features=True,
+        spread=0.8,
     ),
     "u2pp": Network(
         tag="conformer_u2pp_online_wenetspeech",

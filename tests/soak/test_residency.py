@@ -18,7 +18,7 @@ def test_bar_3_half_a_million_random_operations_under_each_policy_break_no_promi
     began_s = time.process_time()
     events = loads = 0
     for seed in range(10):
-        it = RandomOperations(seed, policy, has_guarantees=seed % 2 == 1).run(50_000)
+        it = RandomOperations(seed, policy, has_guarantees=seed % 2 == 1, max_copies=1 + seed % 3).run(50_000)
         assert it.engine.waiting == 0
         assert not it.requests
         events += it.events

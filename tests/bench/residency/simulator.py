@@ -19,8 +19,10 @@ from model_store.errors import DeviceMemoryExhausted, LoadFailed, VoxgateError
 from model_store.residency.devices import Device
 from model_store.residency.engine import Engine
 from model_store.residency.events import (
+    LOST,
     UNRULED,
     Action,
+    Budget,
     Demand,
     Event,
     Exited,
@@ -40,6 +42,7 @@ from model_store.residency.events import (
     Tick,
     Wanted,
 )
+from model_store.residency.ledger import Phase
 
 _PEAKS_AT = 0.6  # of a load
 
@@ -92,12 +95,16 @@ class Process:
     fate: Fate
     bytes: int = 0
     leases: int = 0
+    is_stopped: bool = False
     is_ending: bool = False
 
 
 @dataclass(eq=False)
 class Request:
-    """Somebody who wants a lease, holds it for `hold_s`, and leaves after `patience_s` without one."""
+    """Somebody who wants a lease, holds it for `hold_s`, and leaves after `patience_s` without one.
+
+    `begins` is told which process it has got, and says how long it holds that; `ends` is told that it is over.
+    """
 
     number: int
     model: Model
@@ -107,6 +114,8 @@ class Request:
     is_cold: bool = False
     has_left: bool = False
     error: VoxgateError | None = None
+    begins: Callable[[Process], float] | None = None
+    ends: Callable[[], object] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -154,13 +163,22 @@ class Simulator:
     # What a test does -------------------------------------------------------------------------------------------------
 
     def ask(
-        self, model: Model, hold_s: float = 0.0, *, patience_s: float = math.inf, tenant: str | None = None
+        self,
+        model: Model,
+        hold_s: float = 0.0,
+        *,
+        patience_s: float = math.inf,
+        tenant: str | None = None,
+        queue_length: int = 1,
+        begins: Callable[[Process], float] | None = None,
+        ends: Callable[[], object] | None = None,
     ) -> Request:
         """Want a lease now."""
         self._models[model.version] = model
-        request = Request(next(self._numbers), model, hold_s, self.now_s)
+        request = Request(next(self._numbers), model, hold_s, self.now_s, begins=begins, ends=ends)
         self.requests[request.number] = request
-        self.tell(Wanted(request.number, model.version, model.sizes, Demand(1, tenant=tenant), model.rules))
+        demand = Demand(queue_length, tenant=tenant)
+        self.tell(Wanted(request.number, model.version, model.sizes, demand, model.rules))
         if math.isfinite(patience_s):
             self.after(patience_s, lambda: self.leave(request))
         return request
@@ -186,6 +204,11 @@ class Simulator:
         """Let a process take more than it did when it was warm."""
         process.bytes = to_bytes
         self.tell(Measured(process.resident, to_bytes))
+
+    def lose(self, device: Device, for_s: float) -> None:
+        """Let a device answer no more, and be back in a while."""
+        self.tell(Budget(device.id, None))
+        self.after(for_s, lambda: self.tell(Budget(device.id, device.budget_bytes)))
 
     def after(self, delay_s: float, what: Callable[[], object]) -> None:
         """Put something on the agenda."""
@@ -227,11 +250,7 @@ class Simulator:
             case Start():
                 self._start(action)
             case Stop():
-                process = self.processes[action.resident]
-                assert process.leases == 0, "evicted in use"
-                assert not process.is_ending, "stopped twice"
-                self.stops[action.reason] += 1
-                self._end(process, process.fate.stop_s)
+                self._stop(self.processes[action.resident], action.reason)
             case Grant():
                 self._grant(action)
             case Refuse():
@@ -239,6 +258,15 @@ class Simulator:
                 request.error, request.answered_s = action.error, self.now_s
                 self.longest_wait_s = max(self.longest_wait_s, request.waited_s)
                 self.refusals[action.error.code] += 1
+
+    def _stop(self, process: Process, reason: str) -> None:
+        assert process.leases == 0 or reason == LOST, "evicted in use"
+        assert not process.is_stopped, "stopped twice"
+        assert not process.is_ending or reason == LOST, "stopped after its end"
+        process.is_stopped = True
+        self.stops[reason] += 1
+        if not process.is_ending:
+            self._end(process, process.fate.stop_s)
 
     def _start(self, action: Start) -> None:
         model = self._models[action.version]
@@ -288,12 +316,23 @@ class Simulator:
         assert process.model.version == request.model.version, "another version"
         request.answered_s, request.is_cold = self.now_s, action.is_cold
         self.longest_wait_s = max(self.longest_wait_s, request.waited_s)
+        others = (other.leases for other in self._ready(process))
+        assert process.leases <= min(others, default=process.leases), "a copy has less to do"
         process.leases += 1
-        self.after(request.hold_s, lambda: self._release(process))
+        hold_s = request.begins(process) if request.begins else request.hold_s
+        self.after(hold_s, lambda: self._release(process, request))
 
-    def _release(self, process: Process) -> None:
+    def _release(self, process: Process, request: Request) -> None:
         process.leases -= 1
         self.tell(Released(process.resident))
+        if request.ends:
+            request.ends()
+
+    def _ready(self, process: Process) -> list[Process]:
+        """The predictors of its version that the engine gives leases on."""
+        same = (other for other in self.processes.values() if other.model.version == process.model.version)
+        residents = ((other, self.engine.resident(other.resident)) for other in same)
+        return [other for other, resident in residents if resident is not None and resident.phase is Phase.READY]
 
     def _check(self) -> None:
         """The engine's books against the processes there are."""

@@ -44,6 +44,19 @@ def test_tables_of_nothing_still_say_what_devices_there_are_and_that_nothing_is_
     assert "Decisions" not in shown
 
 
+def test_tables_of_a_lost_gpu_show_it_who_stands_in_and_why(view):
+    change = msgspec.structs.replace
+    gpu = change(view.devices[0], id="gpu:0", kind="gpu", name="a GPU", is_lost=True, headroom_bytes=512 * 2**20)
+    stand_in = change(view.residents[0], is_degraded=True)
+    moved = change(view.decisions[0], what="evict", device="gpu:0", reason="lost", detail="its device answers no more")
+    shown = printed(change(view, devices=[gpu, *view.devices], residents=[stand_in], decisions=[moved]))
+    for told in ("gpu:0 lost a GPU", "headroom", "512", "256", "stands in", "beef gpu:0", "its device answers no more"):
+        assert told in shown, told
+    usual = printed(view)
+    assert "lost" not in usual
+    assert "stands in" not in usual
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_tables_lose_no_figure_in_a_narrow_terminal(view, width):
     shown = printed(view, width)

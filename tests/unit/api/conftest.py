@@ -63,6 +63,8 @@ def transcript(*segments: SpokenSegment, duration_s: float = 4.5, **more: Any) -
         "decisions": tuple(decisions.values()),
         "stages_ms": {"decode": 4.25, "search": 3.0},
         "is_cold": False,
+        "devices": ("cpu",),
+        "is_degraded": False,
     }
     return Transcript(**{**facts, **more})
 

@@ -28,6 +28,8 @@ def test_transcription_defaults_give_text_usage_and_extras(client, door):
         "reason": "language detected",
         "stages_ms": {"decode": 4.25, "search": 3.0},
         "is_cold": False,
+        "devices": ["cpu"],
+        "is_degraded": False,
         "code": None,
         "ignored": [],
     }
@@ -128,6 +130,8 @@ def test_raw_formats_are_bodies_with_extras_in_headers(client, door, samples, re
         "x-voxgate-language-confidence": "1.0000",
         "x-voxgate-domain": "general",
         "x-voxgate-cold": "false",
+        "x-voxgate-degraded": "false",
+        "x-voxgate-devices": "cpu",
         "x-voxgate-duration": "4.500",
     }
     assert response.headers["server-timing"] == "decode;dur=4.2, search;dur=3.0"
@@ -157,6 +161,17 @@ def test_silence_raw_formats_are_empty_with_a_code(client, door, response_format
     )
     assert (response.status_code, response.parse()) == (200, empty)
     assert (response.headers["x-voxgate-code"], response.headers["x-voxgate-duration"]) == ("no_speech", "3.000")
+    assert response.headers["x-voxgate-degraded"] == "false"
+    assert "x-voxgate-devices" not in response.headers
+
+
+def test_silence_that_a_stand_in_heard_says_so(client, door):
+    heard = NoSpeech("no language was heard", duration_s=3.0, is_cold=True, devices=["cpu"], is_degraded=True)
+    door.pipeline.script = [heard]
+    response = client.audio.transcriptions.with_raw_response.create(model="auto", file=WAV)
+    extras = response.parse().model_extra["voxgate"]
+    assert (extras["is_cold"], extras["devices"], extras["is_degraded"]) == (True, ["cpu"], True)
+    assert response.headers["x-voxgate-degraded"] == "true"
 
 
 def test_silence_verbose_json_is_an_empty_text(client, door):
@@ -197,13 +212,13 @@ def test_error_that_cannot_pass_is_not_tried_again_by_the_client(client, door):
 
 
 def test_deadline_carries_what_was_recognised(client, door, samples):
-    door.pipeline.script = [
-        DeadlineExceeded("time is up", partial=samples.transcript(samples.segment(0, "今天", 0, 1)))
-    ]
+    so_far = samples.transcript(samples.segment(0, "今天", 0, 1), devices=("cpu", "gpu:0"), is_degraded=True)
+    door.pipeline.script = [DeadlineExceeded("time is up", partial=so_far)]
     with pytest.raises(openai.InternalServerError) as caught:
         client.audio.transcriptions.create(model="auto", file=WAV)
     partial = caught.value.response.json()["voxgate"]["partial"]
     assert (caught.value.status_code, partial["text"], partial["segments"][0]["end"]) == (504, "今天", 1.0)
+    assert (partial["devices"], partial["is_degraded"]) == (["cpu", "gpu:0"], True)
 
 
 def test_stream_deltas_join_to_the_done_text(client, door, samples):

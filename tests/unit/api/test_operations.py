@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from gateway.api.form import FIELDS, wire_name
-from model_store.errors import WorkerLost, leaves
+from model_store.errors import NoSpeech, WorkerLost, leaves
 
 URL = "/v1/audio/transcriptions"
 FORM = {"files": {"file": ("call-with-anna.wav", b"abc")}}
@@ -146,8 +146,20 @@ async def test_schema_describes_every_field_and_every_error(inside):
     answers = operation["responses"]["200"]["content"]
     assert set(answers) == {"application/json", "text/plain", "text/vtt", "text/event-stream"}
     assert all(f"`{leaf.code}`" in schema["info"]["description"] for leaf in leaves())
+    assert all(header["description"] for header in operation["responses"]["200"]["headers"].values())
     bodies = schema["components"]["schemas"]
     assert {"JsonBody", "VerboseBody", "Segment", "DoneEvent", "ErrorBody", "ModelList"} <= set(bodies)
+
+
+async def test_schema_names_every_header_of_an_answer_and_no_other(inside):
+    client, door = inside
+    schema = (await client.get("/openapi.json")).json()
+    described = schema["paths"][URL]["post"]["responses"]["200"]["headers"].keys()
+    spoken = await client.post(URL, **FORM, data={"prompt": "names"})
+    door.pipeline.script = [NoSpeech("silence", duration_s=3.0)]
+    silent = await client.post(URL, **FORM)
+    sent = {name for answer in (spoken, silent) for name in answer.headers if name.startswith("x-voxgate-")}
+    assert sent | {"server-timing"} == described
 
 
 async def test_schema_operations_have_a_summary_and_a_description(inside):
@@ -163,4 +175,5 @@ async def test_docs_page_needs_no_other_server(inside):
     assert URL in page
     assert "no_speech_prob" in page
     assert "worker_lost" in page
+    assert "x-voxgate-degraded" in page
     assert not re.search(r"(src|href)\s*=|@import|url\(|<script", page)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, inspect
 
 from model_store.catalog import schema
 from model_store.catalog.engine import create_engine, for_writes
+from model_store.catalog.records import Rules, RulesChange
 from model_store.catalog.sql import open_catalog
 from model_store.catalog.tables import Base
 from model_store.errors import OptionInvalid
@@ -31,6 +32,14 @@ async def main():
     await catalog.close()
 asyncio.run(main())
 """
+
+DIGEST = "d" * 64
+FIRST = """
+INSERT INTO models VALUES ('zh', 'asr', 'zh', 'general', '2026-11-22 12:00:00.000000');
+INSERT INTO versions VALUES ('DIGEST', 'zh', '{}', '2026-11-22 12:00:00.000000');
+INSERT INTO rollouts VALUES ('zh', 'DIGEST');
+INSERT INTO measurements VALUES ('DIGEST', 'cpu', 'fp32', 1, 2, 0.5, '2026-11-22 12:00:00.000000');
+""".replace("DIGEST", DIGEST)
 
 
 def url_of(file: Path) -> str:
@@ -64,6 +73,26 @@ async def test_downgrade_to_base_and_upgrade_again_gives_the_same() -> None:
         await connection.run_sync(schema.upgrade)
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+async def test_upgrade_of_the_first_revision_loses_nothing_and_comes_back_so(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite3"
+    engine = create_engine(url_of(file))
+    async with for_writes(engine).begin() as connection:
+        await connection.run_sync(schema.upgrade, "0001")
+    with sqlite3.connect(file) as database:
+        database.executescript(FIRST)
+        before = list(database.iterdump())
+    catalog = await open_catalog(url_of(file))
+    [model] = await catalog.models()
+    assert (model.name, model.stable, model.rules) == ("zh", DIGEST, Rules())
+    await catalog.change_rules("zh", RulesChange(keep_alive_s="forever"))
+    await catalog.close()
+    async with for_writes(engine).begin() as connection:
+        await connection.run_sync(schema.downgrade, "0001")
+    await engine.dispose()
+    with sqlite3.connect(file) as database:
+        assert list(database.iterdump()) == before
 
 
 def test_revisions_have_one_head_and_names_that_fit() -> None:

@@ -44,14 +44,28 @@ class ScriptedWorker:
 class Residency:
     """Leases on one worker, given when the gate is open; counts who holds one."""
 
-    def __init__(self, worker: ScriptedWorker, refusal: Exception | None = None) -> None:
+    def __init__(
+        self,
+        worker: ScriptedWorker,
+        refusal: Exception | None = None,
+        *,
+        device: str = "cpu",
+        is_degraded: bool = False,
+        predictors: int = 1,
+    ) -> None:
         self.worker = worker
         self.refusal = refusal
+        self.device, self.is_degraded = device, is_degraded
         self.gate = asyncio.Event()
         self.gate.set()
         self.held = 0
+        self.most_held = 0
+        self._predictors = predictors
         self.is_wanted = asyncio.Event()
         self.is_given_up = asyncio.Event()
+
+    def predictors(self, version: str) -> int:
+        return self._predictors
 
     @contextlib.asynccontextmanager
     async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:
@@ -64,8 +78,9 @@ class Residency:
         if self.refusal:
             raise self.refusal
         self.held += 1
+        self.most_held = max(self.most_held, self.held)
         try:
-            yield Lease(self.worker, version, is_cold=False)  # type: ignore[arg-type]
+            yield Lease(self.worker, version, False, self.device, self.is_degraded)  # type: ignore[arg-type]
         finally:
             self.held -= 1
 
@@ -89,6 +104,26 @@ async def test_submit_jobs_that_wait_together_travel_together_and_each_gets_its_
     assert [answer.outcome.posteriors["zh"] for answer in done] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
     assert residency.worker.batches == [5]
     assert residency.held == 0
+
+
+@pytest.mark.parametrize("predictors", [1, 2, 3])
+async def test_submit_as_many_batches_are_computed_at_a_time_as_there_are_predictors(predictors: int) -> None:
+    residency = Residency(ScriptedWorker(), predictors=predictors)
+    it = dispatcher(residency, max_batch=1)
+    assert len(await asyncio.gather(*(it.submit("v", pcm(i), AsrOptions()) for i in range(9)))) == 9
+    assert residency.most_held == predictors
+    assert residency.worker.batches == [1] * 9
+    assert residency.held == 0
+
+
+@pytest.mark.parametrize(("device", "is_degraded"), [("gpu:0", False), ("cpu", True), ("cpu", False)])
+async def test_submit_answer_says_where_it_was_computed_and_whether_that_stood_in(
+    device: str, is_degraded: bool
+) -> None:
+    done = await dispatcher(Residency(ScriptedWorker(), device=device, is_degraded=is_degraded)).submit(
+        "v", pcm(), AsrOptions()
+    )
+    assert (done.device, done.is_degraded, done.is_cold) == (device, is_degraded, False)
 
 
 async def test_submit_worker_dies_once_each_is_tried_again_alone() -> None:

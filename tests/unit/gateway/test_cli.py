@@ -19,7 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ((), ["serve", "transcribe", "doctor", "models", "--data-dir", "--config"]),
         (("serve",), ["--host", "--port"]),
         (("transcribe",), ["--language", "--domain", "--model", "--channels", "--json"]),
-        (("models",), ["list", "import"]),
+        (("models",), ["list", "import", "rules"]),
     ],
 )
 def test_help_names_every_command_and_option(command: tuple[str, ...], told: list[str]) -> None:

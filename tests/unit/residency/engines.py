@@ -35,9 +35,16 @@ def sizes(size: int, peak: int | None = None) -> Any:
 
 
 def wanted(
-    waiter: int, version: str, size: int = 40, *, rules: ModelRules = UNRULED, tenant: str | None = None
+    waiter: int,
+    version: str,
+    size: int = 40,
+    *,
+    rules: ModelRules = UNRULED,
+    tenant: str | None = None,
+    queue: int = 1,
+    deadline_s: float | None = None,
 ) -> Wanted:
-    return Wanted(waiter, version, sizes(size), Demand(1, tenant=tenant), rules)
+    return Wanted(waiter, version, sizes(size), Demand(queue, deadline_s, tenant), rules)
 
 
 def handle(it: Engine, *events: Event, now_s: float = 0.0) -> list[Action]:

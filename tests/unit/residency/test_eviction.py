@@ -121,6 +121,32 @@ def test_eviction_minimum_residency_holds_for_idle_ones_and_those_in_use() -> No
         assert chosen(it, at, 10, now_s=130.0) == [1]
 
 
+def test_eviction_copies_go_before_all_others_in_use_or_still_loading_or_of_a_higher_class() -> None:
+    it = rules(turn_s=1e6, linger_s=1e6, min_residency_s=1e6, tenant_guarantees_bytes={"acme": 20})
+    pinned = ModelRules(is_pinned=True, priority=Priority.INTERACTIVE)
+    at = ledger(
+        ready(1, used_at_s=0.0, loaded_at_s=-1e6),
+        ready(2, is_copy=True, leases=3, rules=pinned, tenants={"acme": 1.0}),
+        ready(3, is_copy=True, phase=Phase.LOADING),
+        ready(4, is_copy=True, phase=Phase.DRAINING),
+    )
+    assert chosen(it, at, 20) == [3, 2]
+    assert [resident.id for resident in it.for_deficit(at, 20)] == [3, 2]
+
+
+def test_eviction_for_a_copy_takes_who_has_been_idle_for_ten_loads_and_is_worth_less() -> None:
+    it, own = rules(), ready(9, last_use=9)
+    at = ledger(ready(1), ready(2, leases=1), ready(3, last_use=10), ready(4, used_at_s=80.0), ready(5))
+
+    def plan(needed: int, now_s: float = 95.0) -> list[int] | None:
+        chosen = it.for_copy(at, needed, own, since_s=60.0, now_s=now_s)
+        return None if chosen is None else [resident.id for resident in chosen]
+
+    assert plan(20) is None  # a load took 10 s
+    assert plan(20, now_s=150.0) == [1, 5]
+    assert plan(30, now_s=1e6) is None
+
+
 def test_eviction_guarantee_covers_what_a_tenant_used_last_as_far_as_it_goes() -> None:
     used_s = {1: 1.0, 2: 3.0, 3: 2.0}
     at = ledger(*(ready(number, tenants={"acme": at_s}) for number, at_s in used_s.items()), ready(4))

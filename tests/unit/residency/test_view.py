@@ -9,6 +9,7 @@ import pytest
 from model_store.errors import DeviceMemoryExhausted, LoadFailed
 from model_store.residency.devices import Device
 from model_store.residency.events import (
+    Budget,
     Event,
     Gone,
     Left,
@@ -20,6 +21,7 @@ from model_store.residency.events import (
     Priority,
     Refuse,
     Released,
+    Ruled,
     Start,
     Stop,
     Tick,
@@ -30,6 +32,10 @@ from model_store.residency.view import Known, ResidencyView, look
 from tests.manifests import manifest
 from tests.unit.residency.engines import BUDGET, engine, sizes, wanted
 
+CPU = Device("cpu", "cpu", "test", BUDGET, headroom_bytes=11)
+GPU = Device("gpu:0", "gpu", "test", BUDGET, headroom_bytes=22)
+MAY_USE_CPU = ModelRules(may_use_cpu=True)
+LOST, BACK = Budget("gpu:0", None), Budget("gpu:0", BUDGET)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -125,6 +131,21 @@ def test_view_tells_who_was_prefetched_and_who_is_tried_again(scene: Scene) -> N
     assert reasons == {"model-a": "prefetch", "model-b": "second_try"}
 
 
+def test_view_tells_who_is_a_copy_and_pins_none() -> None:
+    scene = Scene(
+        Device("gpu:0", "gpu", "test", BUDGET),
+        Device("gpu:1", "gpu", "test", BUDGET),
+        copies_queue=0,
+        copies_after_s=0.0,
+    )
+    pinned = ModelRules(is_pinned=True)
+    (start,) = scene.tell(wanted(1, "a", rules=pinned))
+    scene.tell(Loaded(start.resident, 40))
+    scene.tell(wanted(2, "a", rules=pinned))
+    shown = [(one.device, one.reason, one.is_pinned) for one in scene.look(1.0).residents]
+    assert shown == [("gpu:0", "demand", True), ("gpu:1", "copy", False)]
+
+
 def test_view_waiting_versions_stand_in_the_order_in_which_they_are_helped(scene: Scene) -> None:
     scene.load(1, "a", 90)
     scene.tell(wanted(2, "b", 50), wanted(3, "b", 50), now_s=2.0)
@@ -145,6 +166,30 @@ def test_view_breaker_says_how_long_and_why(scene: Scene) -> None:
     assert (one.model, one.state, one.failures, one.reason) == ("model-a", "open", 2, "no such tensor")
     assert one.retry_in_s == 21.0 + 20.0 - 30.0
     assert scene.look(50.0).breakers[0].state == "half_open"
+
+
+def test_view_device_that_is_lost_says_so_and_takes_nothing() -> None:
+    scene = Scene(GPU, CPU)
+    shown = [(one.id, one.is_lost, one.headroom_bytes, one.free_bytes) for one in scene.look(0.0).devices]
+    assert shown == [("gpu:0", False, 22, BUDGET), ("cpu", False, 11, BUDGET)]
+    scene.tell(LOST)
+    shown = [(one.id, one.is_lost, one.budget_bytes, one.free_bytes) for one in scene.look(0.0).devices]
+    assert shown == [("gpu:0", True, BUDGET, 0), ("cpu", False, BUDGET, BUDGET)]
+    scene.tell(Budget("gpu:0", BUDGET - 30))
+    (device, _) = scene.look(0.0).devices
+    assert (device.is_lost, device.budget_bytes, device.free_bytes) == (False, BUDGET - 30, BUDGET - 30)
+
+
+def test_view_resident_that_stands_in_for_a_lost_gpu_says_so() -> None:
+    scene = Scene(GPU, CPU)
+    scene.tell(wanted(1, "a", rules=MAY_USE_CPU))
+    scene.tell(LOST)
+    scene.tell(wanted(2, "b", rules=MAY_USE_CPU))
+    assert {(one.model, one.device, one.is_degraded) for one in scene.look(0.0).residents} == {
+        ("model-a", "gpu:0", False),  # being ended
+        ("model-a", "cpu", True),
+        ("model-b", "cpu", True),
+    }
 
 
 def test_view_goes_through_json_and_back(scene: Scene) -> None:
@@ -175,6 +220,14 @@ def test_decisions_of_a_replacement_tell_who_went_for_whom_and_when(scene: Scene
     ]
     assert "model-b" in decisions[1].detail
     assert [NOON - one.at for one in decisions] == [timedelta(seconds=ago) for ago in (59, 60, 90)]
+
+
+def test_decisions_eviction_that_waits_for_a_lease_names_the_one_that_it_is_for() -> None:
+    scene = Scene()
+    resident = scene.load(1, "a", 70)
+    scene.tell(wanted(2, "b", 70), wanted(3, "c", 70), Released(resident), now_s=2.0)
+    last, *_ = scene.look(2.0).decisions
+    assert (last.what, last.model, last.reason, last.detail) == ("evict", "model-a", "room", "its room is for model-b")
 
 
 @pytest.mark.parametrize(
@@ -242,3 +295,53 @@ def test_decisions_same_failure_of_two_loads_is_told_twice(scene: Scene) -> None
         resident = scene.load(number, "a", now_s=float(number))
         scene.tell(Gone(resident), Released(resident), now_s=number + 0.5)
     assert [what for what, _, _ in told(scene)] == ["lost", "load", "lost", "load"]
+
+
+# A GPU that is lost ---------------------------------------------------------------------------------------------------
+
+
+def moves(scene: Scene) -> list[tuple[str, str | None, str, str]]:
+    """What, where, why and in words, the first decision first."""
+    return [(one.what, one.device, one.reason, one.detail) for one in reversed(scene.look(100.0).decisions)]
+
+
+def brought_in(scene: Scene, waiter: int) -> list[Event]:
+    """Version a is asked for; returns what loads it and gives its lease back."""
+    (start,) = scene.tell(wanted(waiter, "a", rules=MAY_USE_CPU))
+    return [Loaded(start.resident, 40), Released(start.resident)]
+
+
+def test_decisions_of_a_lost_gpu_tell_why_a_model_moved_to_the_cpu_and_came_back() -> None:
+    scene = Scene(GPU, CPU)
+    scene.tell(*brought_in(scene, 1), LOST, Gone(0))
+    scene.tell(*brought_in(scene, 2), BACK, Gone(1))
+    scene.tell(*brought_in(scene, 3))
+    assert moves(scene) == [
+        ("load", "gpu:0", "demand", "1 waiting, room for 0 MiB"),
+        ("evict", "gpu:0", "lost", "its device answers no more"),
+        ("load", "cpu", "demand", "1 waiting, room for 0 MiB, in place of gpu:0 (lost)"),
+        ("evict", "cpu", "back", "the device that it stood in for answers again"),
+        ("load", "gpu:0", "demand", "1 waiting, room for 0 MiB"),
+    ]
+
+
+@pytest.mark.parametrize("is_in_use", [False, True])
+@pytest.mark.parametrize(
+    ("end", "reason"), [(BACK, "back"), (Ruled("a", ModelRules()), "barred"), (Ruled("a", MAY_USE_CPU), None)]
+)
+def test_decisions_stand_in_that_has_to_go_goes_for_that_in_use_or_not_and_is_told_once(
+    end: Event, reason: str | None, is_in_use: bool
+) -> None:
+    scene = Scene(GPU, CPU)
+    scene.tell(LOST)
+    (start,) = scene.tell(wanted(1, "a", rules=MAY_USE_CPU))
+    released = Released(start.resident)
+    scene.tell(Loaded(start.resident, 40), *([end, released] if is_in_use else [released, end]))
+    ends = [("evict", reason)] if reason else []
+    assert [(what, why) for what, _, why, _ in moves(scene)] == [("load", "demand"), *ends]
+
+
+def test_decisions_gpu_that_was_never_lost_is_back_for_nobody() -> None:
+    scene = Scene(GPU, CPU)
+    scene.tell(wanted(1, "a"), BACK, Budget("gpu:0", BUDGET - 1))
+    assert [reason for _, _, reason, _ in moves(scene)] == ["demand"]
