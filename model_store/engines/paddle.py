@@ -44,8 +44,7 @@ class PaddleEngine:
         Raises LoadFailed, DeviceMemoryExhausted, or the DeviceFault after which the process has to end.
         """
         _check_precision(precision, device)
-        # Paddle's glog reads this when the library is loaded.
-        os.environ.setdefault("GLOG_minloglevel", "2")
+        _set_environ()
         try:
             self._predictor = _predictor(graph_dir, graph, precision, threads, device)
         # Paddle raises bare RuntimeError, OSError, ValueError and its own C++ types.
@@ -76,8 +75,16 @@ class PaddleEngine:
 
 def preload() -> None:
     """Pay for the import of Paddle now; it touches no device on a CPU build."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
+    _set_environ()
     import paddle.inference  # noqa: F401
+
+
+def _set_environ() -> None:
+    """What Paddle reads when its library is loaded, unless somebody has said otherwise."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    # What an operation leaves behind is freed by a second thread, which otherwise wakes after each of them and takes
+    # a core from those that compute: 8 MB at a time instead made a run of 50 ms a seventh shorter.
+    os.environ.setdefault("FLAGS_eager_delete_tensor_gb", "0.008")
 
 
 def _check_precision(precision: EnginePrecision, device: str) -> None:
