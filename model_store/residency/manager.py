@@ -55,7 +55,7 @@ from model_store.runtime.settings import RuntimeSettings
 
 log = structlog.get_logger()
 _MEASURE_EVERY_S = 1.0
-_RULES_EVERY_S = 2.0
+_CATALOG_EVERY_S = 2.0
 _SHORT = 12
 
 
@@ -168,18 +168,29 @@ class ResidencyManager:
         self._gpus.look()
         self._show()
 
-    async def refresh_rules(self) -> None:
-        """Have the engine follow the catalogue's rules as they are now. Done every other second.
+    async def follow_catalog(self) -> None:
+        """Have the engine follow the catalogue as it is now. Done every other second.
 
-        A catalogue that does not answer leaves the last ones in force.
+        Changed rules hold for what is loaded, too; a version that takes the traffic over from one that is loaded is
+        prefetched. A catalogue that does not answer changes nothing.
         """
         try:
-            await self._rules.refresh()
+            switched = await self._rules.refresh()
         except VoxgateError as error:
-            log.warning("residency.rules_stale", error=error.message)
+            log.warning("residency.catalog_silent", error=error.message)
+            return
         for version, rules in self._rules.changed():
             log.info("residency.ruled", model=self._effects.model(version), version=version[:_SHORT])
             self._handle(Ruled(version, rules))
+        for old, new in switched:
+            if self.engine.is_serving(old):
+                await self._prefetch_next(new)
+
+    async def _prefetch_next(self, version: str) -> None:
+        try:
+            await self.prefetch(version)
+        except VoxgateError as error:  # a request for it will be told
+            log.warning("residency.prefetch_failed", version=version[:_SHORT], error=error.message)
 
     async def stop(self) -> None:
         """Refuse who waits, end every worker, and the runtime."""
@@ -198,10 +209,10 @@ class ResidencyManager:
         """Start the runtime, and charge what it holds to the CPU."""
         await self._runtime.start()
         self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
-        await self.refresh_rules()
+        await self.follow_catalog()
         self._working = [
             asyncio.create_task(self._keep_measuring(), name="residency-measure"),
-            asyncio.create_task(self._keep_rules(), name="residency-rules"),
+            asyncio.create_task(self._keep_following(), name="residency-catalog"),
             asyncio.create_task(self._preload(), name="residency-preload"),
         ]
 
@@ -296,10 +307,10 @@ class ResidencyManager:
             await asyncio.sleep(_MEASURE_EVERY_S)
             self.measure()
 
-    async def _keep_rules(self) -> None:
+    async def _keep_following(self) -> None:
         while True:
-            await asyncio.sleep(_RULES_EVERY_S)
-            await self.refresh_rules()
+            await asyncio.sleep(_CATALOG_EVERY_S)
+            await self.follow_catalog()
 
     def _show(self) -> None:
         breakers = self.engine.breakers.states(self._clock())

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from model_store.catalog.protocol import Catalog
-from model_store.catalog.records import Rules
+from model_store.catalog.records import ModelRecord, Rules
 from model_store.residency.events import ModelRules, Priority
 from model_store.residency.settings import ResidencySettings
 
@@ -21,23 +21,26 @@ def in_force(said: Rules, settings: ResidencySettings) -> ModelRules:
 
 
 class Rulebook:
-    """A recent copy of the catalogue's rules, so that a lease asks no database; and the versions ruled by it."""
+    """A recent copy of what the catalogue says of models, so that a lease asks no database; and who is ruled by it."""
 
     def __init__(self, catalog: Catalog, settings: ResidencySettings) -> None:
         self._catalog = catalog
         self._settings = settings
-        self._of_model: dict[str, Rules] = {}
+        self._models: dict[str, ModelRecord] = {}
         self._given: dict[str, tuple[str, ModelRules]] = {}
 
     def of(self, version: str, model: str) -> ModelRules:
         """The rules of a version of that model; `changed` tells when they are others."""
-        rules = in_force(self._of_model.get(model, Rules()), self._settings)
+        said = self._models[model].rules if model in self._models else Rules()
+        rules = in_force(said, self._settings)
         self._given[version] = model, rules
         return rules
 
-    async def refresh(self) -> None:
-        """Read the catalogue now."""
-        self._of_model = {model.name: model.rules for model in await self._catalog.models()}
+    async def refresh(self) -> list[tuple[str, str]]:
+        """Read the catalogue now; returns each version that another has taken the traffic over from, and that one."""
+        before, self._models = self._models, {model.name: model for model in await self._catalog.models()}
+        pairs = ((before[name].stable, model.stable) for name, model in self._models.items() if name in before)
+        return [(old, new) for old, new in pairs if old and new and old != new]
 
     def changed(self) -> Iterator[tuple[str, ModelRules]]:
         """Versions for which other rules hold than were given last, and those."""

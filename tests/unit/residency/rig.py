@@ -82,7 +82,12 @@ class Shelf:
     """The part of the artifact store that the manager asks."""
 
     def __init__(self, *manifests: Manifest) -> None:
-        self._manifests = {each.digest: each for each in manifests}
+        self._manifests: dict[str, Manifest] = {}
+        for each in manifests:
+            self.add(each)
+
+    def add(self, each: Manifest) -> None:
+        self._manifests[each.digest] = each
 
     def manifest(self, digest: str) -> Manifest:
         return self._manifests[digest]
@@ -188,11 +193,12 @@ class Rig:
         self.runtime = ScriptedRuntime()
         self.catalog = catalog
         self.manifests = [manifest(name) for name in names]
+        self.shelf = Shelf(*self.manifests)
         self.now_s = 0.0
         self.manager = ResidencyManager(
             self.runtime,
             devices,
-            Shelf(*self.manifests),  # type: ignore[arg-type]
+            self.shelf,  # type: ignore[arg-type]
             catalog,
             ResidencySettings(**{"failure_backoff_s": 10.0} | settings),
             RuntimeSettings(precision="fp32"),
@@ -204,6 +210,12 @@ class Rig:
         """The phase of every resident, by the name of its model."""
         names = {each.digest: each.name for each in self.manifests}
         return {names[resident.version]: resident.phase.value for resident in self.manager.engine.ledgers["cpu"]}
+
+    async def publish(self, each: Manifest) -> None:
+        """Make a version known, which then takes its model's traffic."""
+        self.manifests.append(each)
+        self.shelf.add(each)
+        await self.catalog.register(each)
 
     def lease(self, which: int = 0) -> contextlib.AbstractAsyncContextManager[Lease]:
         return self.manager.lease(self.manifests[which].digest, DEMAND)

@@ -24,7 +24,7 @@ A_MINUTE = ResidencySettings(keep_alive_s=60.0, may_use_cpu=True)
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read again unless the test says so."""
-    monkeypatch.setattr(manager, "_RULES_EVERY_S", 1e9)
+    monkeypatch.setattr(manager, "_CATALOG_EVERY_S", 1e9)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 async def ruled(rig: Rig, name: str, **change: Any) -> None:
     await rig.catalog.change_rules(name, RulesChange(**change))  # type: ignore[typeddict-item]
-    await rig.manager.refresh_rules()
+    await rig.manager.follow_catalog()
 
 
 def ready(rig: Rig) -> set[str]:
@@ -106,7 +106,7 @@ async def test_pinned_model_stays_where_it_would_be_the_one_to_go(pinned: str | 
 async def test_changed_rule_ends_a_predictor_that_nobody_uses_without_being_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(manager, "_RULES_EVERY_S", 0.001)
+    monkeypatch.setattr(manager, "_CATALOG_EVERY_S", 0.001)
     async with running(linger_s=0.0) as rig:
         await use(rig)
         await use(rig, 1)
@@ -140,7 +140,7 @@ async def test_catalogue_that_does_not_answer_leaves_the_last_rules_in_force(
 
     await ruled(rig, "a", keep_alive_s=30.0)
     monkeypatch.setattr(rig.catalog, "models", silent)
-    await rig.manager.refresh_rules()
+    await rig.manager.follow_catalog()
     await use(rig)
     assert rig.manager.look().residents[0].keep_alive_s == 30.0
 
@@ -152,7 +152,7 @@ async def test_warm_lease_asks_the_database_nothing(rig: Rig) -> None:
     for _ in range(20):
         assert not await use(rig)
     assert asked == []
-    await rig.manager.refresh_rules()
+    await rig.manager.follow_catalog()
     assert any("model_rules" in each for each in asked)  # it would have been heard
 
 
