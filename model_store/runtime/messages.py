@@ -96,7 +96,10 @@ class Result(Struct, frozen=True, tag="result"):
 
 
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
-    """The worker lives: its memory (see `memory.Memory`) now and at most so far; `busy_s` since it took up its work."""
+    """The worker lives. Its memory (see `memory.Memory`): private bytes at most since the last of these, and so far.
+
+    `busy_s` since it took up its work.
+    """
 
     private_bytes: int
     peak_private_bytes: int

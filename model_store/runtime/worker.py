@@ -26,7 +26,7 @@ from model_store.errors import InternalError, LoadFailed, PredictFailed, Voxgate
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
 from model_store.runtime import blocking
-from model_store.runtime.memory import memory_of
+from model_store.runtime.memory import memory_of_late
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
     Cancel,
@@ -61,6 +61,7 @@ class Worker:
         self._inbox: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._sending = threading.Lock()
+        self._measuring = threading.Lock()
         self._drained = threading.Event()
         self._busy_since: float | None = None
         self._peak_bytes = 0
@@ -109,7 +110,8 @@ class Worker:
         gc.collect()
         trim()
         self._is_warm = True
-        self._send_heartbeat()
+        self._send_heartbeat()  # the peak of the load
+        self._send_heartbeat()  # what is left of it
         self._send(Loaded({"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}))
 
     def _infer(self, items: tuple[Item, ...]) -> None:
@@ -158,11 +160,12 @@ class Worker:
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
-        now = memory_of(os.getpid())
-        self._peak_bytes = max(self._peak_bytes, now.private_bytes)
-        since = self._busy_since
-        busy_s = time.monotonic() - since if since is not None else 0.0
-        self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s))
+        with self._measuring:  # two threads send them, and the later one must tell the later figures
+            now = memory_of_late()
+            self._peak_bytes = max(self._peak_bytes, now.private_bytes)
+            since = self._busy_since
+            busy_s = time.monotonic() - since if since is not None else 0.0
+            self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s))
 
     def _send(self, message: FromWorker) -> None:
         with self._sending:

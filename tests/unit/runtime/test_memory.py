@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from model_store.runtime.memory import Memory, memory_of
+from model_store.runtime.memory import Memory, memory_of, memory_of_late
 
 MIB = 2**20
 
@@ -67,3 +67,12 @@ def test_memory_of_a_process_that_has_ended_is_none() -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     assert memory_of(done.pid) == Memory(0, 0)
+
+
+def test_memory_of_late_is_what_was_taken_and_given_back_since_the_last_reading() -> None:
+    memory_of_late()
+    with mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        for at in range(0, 64 * MIB, mmap.PAGESIZE):
+            memory[at] = 1
+    peak, after = memory_of_late(), memory_of_late()
+    assert 60 * MIB < peak.private_bytes - after.private_bytes < 80 * MIB
