@@ -10,7 +10,7 @@ from model_store.artifacts.graphs import TOP_TOKENS
 from model_store.artifacts.manifest import Manifest
 from model_store.errors import PredictFailed
 from model_store.predictors.alignment import peaks
-from model_store.predictors.batching import Run, features_of, runs_of, warm_up_features
+from model_store.predictors.batching import SHORT_CLIP, Run, features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
 from model_store.predictors.frames import Frames
 from model_store.predictors.hypotheses import AsrOptions, Hypothesis, Options, Recognition
@@ -77,6 +77,10 @@ class AsrPredictor:
                 longest = frames if longest is None else longest
         if self._rescorer and longest:
             self._rescorer.warm_up(longest.encoded)
+
+    def rehearse(self) -> None:
+        """See `Predictor.rehearse`."""
+        self.predict([SHORT_CLIP], [AsrOptions()])
 
     def _runs(self, features: Sequence[FloatArray]) -> Iterator[Run]:
         return runs_of(features, self.manifest.encoder.min_frames)

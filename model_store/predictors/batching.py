@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ _BUCKET_FRAMES = 32
 _LONG_CLIP_FRAMES = 3072
 # Two clips of 30 s, or one that is longer. A bigger run takes more memory and, on a CPU, gains no speed.
 MAX_RUN_FRAMES = 2 * _LONG_CLIP_FRAMES
+# As long as a word or two.
+SHORT_CLIP: Final = np.zeros(int(0.9 * PCM_RATE_HZ), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,9 @@ def _padded(items: tuple[int, ...], features: Sequence[FloatArray], n_frames: in
 
 
 def warm_up_features(n_mels: int) -> list[list[FloatArray]]:
-    """Batches of the shapes that matter: the largest runs there are, in clips of several lengths, and a short clip.
+    """Batches of the shapes that take the most: the largest runs there are, in clips of several lengths.
 
     Several, because what each leaves on the heap adds up.
     """
-    lengths = [(_LONG_CLIP_FRAMES, 2), (_LONG_CLIP_FRAMES // 4, 8), (_LONG_CLIP_FRAMES, 1), (_BUCKET_FRAMES * 3, 1)]
+    lengths = [(_LONG_CLIP_FRAMES, 2), (_LONG_CLIP_FRAMES // 4, 8), (_LONG_CLIP_FRAMES, 1)]
     return [[np.zeros((n_frames, n_mels), np.float32)] * n_clips for n_frames, n_clips in lengths]

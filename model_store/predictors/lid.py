@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from model_store.artifacts.manifest import Manifest
 from model_store.errors import PredictFailed
-from model_store.predictors.batching import features_of, runs_of, warm_up_features
+from model_store.predictors.batching import SHORT_CLIP, features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
 from model_store.predictors.hypotheses import Identification, LidOptions, Options
 from model_store.predictors.predictor import Engine, FloatArray, Prediction
@@ -47,6 +47,10 @@ class LidPredictor:
         for features in warm_up_features(self.manifest.encoder.n_mels):
             for run in runs_of(features, self.manifest.encoder.min_frames):
                 self._engine.run({"feats": run.feats, "lengths": run.lengths}, _POSTERIORS)
+
+    def rehearse(self) -> None:
+        """See `Predictor.rehearse`."""
+        self.predict([SHORT_CLIP], [LidOptions()])
 
     def _identification(self, posteriors: npt.NDArray[np.float64]) -> Identification:
         shares = posteriors / posteriors.sum()

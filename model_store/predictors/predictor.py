@@ -45,3 +45,6 @@ class Predictor(Protocol):
 
     def warm_up(self) -> None:
         """Run the shapes that take the most memory, so that what is measured afterwards is what will be needed."""
+
+    def rehearse(self) -> None:
+        """Answer a short clip for nobody, so that the first who asks finds everything at hand."""

@@ -109,6 +109,7 @@ class Worker:
             return
         gc.collect()
         trim()
+        self._predictor.rehearse()
         self._is_warm = True
         self._send_heartbeat()  # the peak of the load
         self._send_heartbeat()  # what is left of it

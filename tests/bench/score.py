@@ -42,6 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         predictor = served(source, Path(folder), arguments.precision, arguments.threads)
         predictor.warm_up()
+        predictor.rehearse()
         if arguments.sets == ["language"]:
             print(score_language(predictor, FROZEN_DIR))
             return

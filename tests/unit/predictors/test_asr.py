@@ -184,6 +184,7 @@ def test_predict_with_options_of_another_kind_raises_predict_failed(predictor):
 def test_warm_up_changes_no_answer(predictor):
     before = _recognise(predictor, [_noise(16000)])
     predictor.warm_up()
+    predictor.rehearse()
     assert _recognise(predictor, [_noise(16000)]) == before
 
 

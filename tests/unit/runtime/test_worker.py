@@ -39,6 +39,8 @@ class Failing:
     def warm_up(self):
         if when == "load":
             raise as_error(raised, LoadFailed, "It cannot be loaded") from raised
+    def rehearse(self):
+        pass
     def predict(self, batch, options):
         if kind == "value":
             raise raised
