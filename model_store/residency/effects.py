@@ -53,10 +53,6 @@ class _Life:
         manifest = self.loading.manifest
         return {"model": manifest.name, "version": manifest.digest[:_SHORT], "device": self.device.id}
 
-    def look(self) -> None:
-        """See what it takes now."""
-        self.largest_bytes = max(self.largest_bytes, self.taken_bytes)
-
     @property
     def holds_bytes(self) -> int:
         """What it takes if the driver does not say."""
@@ -107,7 +103,6 @@ class Effects:
     def stop(self, action: Stop) -> None:
         """End a resident's process."""
         life = self._lives[action.resident]
-        life.look()
         log.info("residency.stop", **life.told, reason=action.reason)
         life.stopping = action.reason
         if life.worker is not None:
@@ -146,7 +141,7 @@ class Effects:
         """Report what every worker takes now."""
         for resident, life in list(self._lives.items()):
             if life.worker is not None and life.stopping is None and not life.has_ended:
-                life.look()
+                life.largest_bytes = max(life.largest_bytes, life.taken_bytes)
                 self._report(Measured(resident, life.largest_bytes))
 
     def measured_bytes(self, device: Device) -> int:

@@ -38,17 +38,7 @@ def memory_of_late() -> Memory:
     the most resident bytes; what these were beyond those of now was private.
     """
     now = memory_of(os.getpid())
-    most, resident = _resident_bytes()
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    most, resident = (int(fields[name].split()[0]) * _KIB for name in ("VmHWM", "VmRSS"))
     Path("/proc/self/clear_refs").write_text("5")  # from here on it counts anew
     return now._replace(private_bytes=now.private_bytes + max(0, most - resident))
-
-
-def most_resident_bytes() -> int:
-    """The most that this process had resident since the last `memory_of_late`; quick to read."""
-    return _resident_bytes()[0]
-
-
-def _resident_bytes() -> tuple[int, int]:
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    most, now = (int(fields[name].split()[0]) * _KIB for name in ("VmHWM", "VmRSS"))
-    return most, now

@@ -26,7 +26,7 @@ from model_store.errors import InternalError, LoadFailed, PredictFailed, Voxgate
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
 from model_store.runtime import blocking
-from model_store.runtime.memory import memory_of_late, most_resident_bytes
+from model_store.runtime.memory import memory_of_late
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
     Cancel,
@@ -65,7 +65,6 @@ class Worker:
         self._drained = threading.Event()
         self._busy_since: float | None = None
         self._peak_bytes = 0
-        self._most_resident_bytes = 0
         self._predictor: Predictor | None = None
         self._trimmer = Trimmer()
         self._is_warm = False
@@ -138,7 +137,6 @@ class Worker:
             for item in items:
                 self._send(Result(item.id, failure=Failure.of(error)))
             return
-        self._tell_growth()
         for item, outcome in zip(items, prediction.outcomes, strict=True):
             self._send(Result(item.id, outcome=outcome, stages_s=prediction.stages_s))
 
@@ -160,13 +158,6 @@ class Worker:
         often_s = min(_LOADING_HEARTBEAT_S, self._heartbeat_s)
         while not self._drained.wait(self._heartbeat_s if self._is_warm else often_s):
             self._trimmer.look()
-            self._send_heartbeat()
-
-    def _tell_growth(self) -> None:
-        """Before the answers, where no batch took as much: the worker may be evicted before its next heartbeat."""
-        most = most_resident_bytes()
-        if most > self._most_resident_bytes:
-            self._most_resident_bytes = most
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
