@@ -100,6 +100,9 @@ class Worker:
             )
             loaded_s = time.perf_counter()
             self._predictor.warm_up()
+            gc.collect()
+            trim()
+            self._predictor.rehearse()
         except DeviceFault:
             raise
         except Exception as exc:
@@ -107,9 +110,6 @@ class Worker:
             self._send(LoadRefused(Failure.of(error)))
             self._drained.set()
             return
-        gc.collect()
-        trim()
-        self._predictor.rehearse()
         self._is_warm = True
         self._send_heartbeat()  # the peak of the load
         self._send_heartbeat()  # what is left of it

@@ -40,7 +40,8 @@ class Failing:
         if when == "load":
             raise as_error(raised, LoadFailed, "It cannot be loaded") from raised
     def rehearse(self):
-        pass
+        if when == "rehearsal":
+            raise as_error(raised, LoadFailed, "It cannot be loaded") from raised
     def predict(self, batch, options):
         if kind == "value":
             raise raised
@@ -113,8 +114,9 @@ def test_worker_whose_device_fails_it_while_it_loads_ends_without_an_answer(star
     assert worker.process.wait(timeout=30) == BROKEN_STATUS
 
 
-def test_worker_that_runs_out_of_memory_over_a_load_says_so(started: Start) -> None:
-    refused = started("load", "memory", "").ask(LOAD)
+@pytest.mark.parametrize("when", ["load", "rehearsal"])
+def test_worker_that_runs_out_of_memory_over_a_load_says_so(started: Start, when: str) -> None:
+    refused = started(when, "memory", "").ask(LOAD)
     assert isinstance(refused, LoadRefused)
     assert refused.failure.code == "device_memory_exhausted"
 
