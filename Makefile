@@ -55,8 +55,9 @@ $(STAMP)/dev: pyproject.toml configs/constraints.txt | $(BIN)/python
 
 # Prometheus' own check of the alert rules: taken out of Debian's package, so that no server is set up. Where that cannot
 # be had, its tests are skipped and say so.
+APT := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 $(STAMP)/promtool: $(STAMP)/dev
-	@command -v promtool >/dev/null || { mkdir -p $(VENV)/deb && cd $(VENV)/deb && apt-get -qq update && \
-		apt-get -qq download prometheus && dpkg -x prometheus_*.deb . && cp usr/bin/promtool ../bin/; } 2>/dev/null || \
+	@command -v promtool >/dev/null || { mkdir -p $(VENV)/deb && cd $(VENV)/deb && apt-get -qq $(APT) update && \
+		apt-get -qq $(APT) download prometheus && dpkg -x prometheus_*.deb . && cp usr/bin/promtool ../bin/; } 2>/dev/null || \
 		echo "promtool cannot be had here: the tests of the alert rules are skipped."
 	@rm -rf $(VENV)/deb && touch $@

@@ -18,8 +18,7 @@ class Trimmer:
     """Trims `after_s` after the first run that followed the last trim.
 
     glibc keeps what runs of different shapes leave scattered over its heaps, and a worker is charged its private
-    bytes. But the run after a trim pays for its pages again, a tenth to a quarter of its time: so never between two
-    runs that follow each other closely, nor often while they do.
+    bytes. But the run after a trim pays for its pages again, a tenth to a quarter of its time: so not after each.
     """
 
     def __init__(self, after_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:

@@ -85,7 +85,7 @@ class Convolution(nn.Layer):
         norm = BatchNorm if shape.conv_norm == "batch_norm" else nn.LayerNorm
         self.norm = norm(size, epsilon=shape.conv_norm_epsilon)
         self.activation = ACTIVATIONS[shape.activation]
-        # In bfloat16 Paddle 3.1 does, unless the shape is said again.
+        # Paddle 3.1 loses the rank in bfloat16 behind a relu or gelu here, unless the shape is said again.
         self.loses_rank = shape.activation != "swish"
         self.pointwise_conv2 = nn.Linear(size, size)
 
