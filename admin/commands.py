@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,22 +18,17 @@ from rich.text import Text
 
 from admin import terminal
 from admin.remote import Remote
+from admin.rules import OpenCatalog, ReadSettings, rules_command
 from model_store.artifacts.store import ArtifactStore
-from model_store.catalog.protocol import Catalog
-from model_store.catalog.records import ModelRecord, Rules, RulesChange
-from model_store.errors import ModelUnavailable, ModelUnknown, OptionInvalid
+from model_store.catalog.records import ModelRecord
+from model_store.errors import ModelUnavailable, ModelUnknown
 from model_store.importers.process import Order, import_models
 from model_store.importers.request import Layout
-from model_store.residency.rules import in_force
-from model_store.residency.settings import ResidencySettings
 
-OpenCatalog = Callable[[], AbstractAsyncContextManager[Catalog]]
 OpenStore = Callable[[], ArtifactStore]
-ReadSettings = Callable[[], ResidencySettings]
 # Where the gateway of these settings answers, or the one at an address that was said.
 Reach = Callable[[str | None], Remote]
 
-_Priority = Literal["batch", "normal", "interactive", "default"]
 _SHORT = 12
 _REFRESH_S = 1.0
 
@@ -74,37 +67,7 @@ def models_commands(open_catalog: OpenCatalog, open_store: OpenStore, read_setti
         digest = asyncio.run(_import(open_catalog, open_store(), order))
         typer.echo(f"{name} is now served by version {digest[:_SHORT]}.")
 
-    @commands.command("rules")
-    def rule_model(
-        name: Annotated[str, typer.Argument(help="Name of the model.")],
-        keep_alive: Annotated[
-            str | None,
-            typer.Option(
-                metavar="SECONDS|forever|default", help="How long it stays loaded after its last use; 0 is not at all."
-            ),
-        ] = None,
-        pin: Annotated[bool | None, typer.Option("--pin/--no-pin", help="Whether it stays once it is loaded.")] = None,
-        priority: Annotated[
-            _Priority | None,
-            typer.Option(help="Higher classes get room first and go last: interactive, normal, batch."),
-        ] = None,
-        cpu: Annotated[
-            bool | None, typer.Option("--cpu/--no-cpu", help="Whether the CPU may serve it while its GPU is lost.")
-        ] = None,
-        cpu_default: Annotated[
-            bool, typer.Option("--cpu-default", help="Back to the setting residency.may_use_cpu.")
-        ] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    ) -> None:
-        """Show the rules by which a model stays loaded; with options, change those that are named.
-
-        What is not said of a model, or set back to default, is as the gateway's settings have it. A running gateway
-        follows within a few seconds, for predictors that are loaded too.
-        """
-        change = _change(keep_alive, pin, priority, cpu, cpu_default=cpu_default)
-        said = asyncio.run(_rules(open_catalog, name, change))
-        _show_rules(name, said, read_settings(), as_json=as_json)
-
+    commands.command("rules")(rules_command(open_catalog, read_settings))
     return commands
 
 
@@ -162,74 +125,6 @@ async def _import(open_catalog: OpenCatalog, store: ArtifactStore, order: Order)
     async with open_catalog() as catalog:
         await catalog.register(store.manifest(digest))
     return digest
-
-
-async def _rules(open_catalog: OpenCatalog, name: str, change: RulesChange) -> Rules:
-    async with open_catalog() as catalog:
-        return await catalog.change_rules(name, change) if change else (await catalog.model(name)).rules
-
-
-def _change(
-    keep_alive: str | None, pin: bool | None, priority: _Priority | None, cpu: bool | None, *, cpu_default: bool
-) -> RulesChange:
-    """What the options say; those that were not given change nothing."""
-    if cpu_default and cpu is not None:
-        raise OptionInvalid("Say one of --cpu, --no-cpu and --cpu-default alone.", param="cpu")
-    change = RulesChange()
-    if keep_alive is not None:
-        change["keep_alive_s"] = _keep_alive(keep_alive)
-    if pin is not None:
-        change["is_pinned"] = pin
-    if priority is not None:
-        change["priority"] = None if priority == "default" else priority
-    if cpu is not None or cpu_default:
-        change["may_use_cpu"] = cpu
-    return change
-
-
-def _keep_alive(told: str) -> float | Literal["forever"] | None:
-    if told == "default":
-        return None
-    if told == "forever":
-        return "forever"
-    try:
-        seconds = float(told)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise OptionInvalid(
-            f"--keep-alive is a number of seconds from 0 on, forever or default, and not {told}.", param="keep_alive"
-        )
-    return seconds
-
-
-def _show_rules(name: str, said: Rules, settings: ResidencySettings, *, as_json: bool) -> None:
-    """The rules in force under these settings, which a gateway elsewhere need not have; and who says so."""
-    rules = in_force(said, settings)
-    is_finite = math.isfinite(rules.keep_alive_s)
-    if as_json:
-        forced = {
-            "is_pinned": rules.is_pinned,
-            "keep_alive_s": rules.keep_alive_s if is_finite else "forever",
-            "priority": rules.priority.name.lower(),
-            "may_use_cpu": rules.may_use_cpu,
-        }
-        typer.echo(json.dumps({"model": name, "said": msgspec.structs.asdict(said), "in_force": forced}))
-        return
-    table = Table("rule", name, "because of")
-    for rule, value, by, default in (
-        ("keep-alive", f"{rules.keep_alive_s:g} s" if is_finite else "forever", said.keep_alive_s, "keep_alive_s"),
-        ("pinned", _yes(rules.is_pinned), said.is_pinned, None),
-        ("priority", rules.priority.name.lower(), said.priority, None),
-        ("CPU may stand in", _yes(rules.may_use_cpu), said.may_use_cpu, "may_use_cpu"),
-    ):
-        setting = f"residency.{default}" if default else "default"
-        table.add_row(rule, value, "the model's own rule" if by is not None else setting)
-    Console().print(table)
-
-
-def _yes(is_so: bool) -> str:
-    return "yes" if is_so else "no"
 
 
 def _show(models: Sequence[ModelRecord], *, as_json: bool) -> None:

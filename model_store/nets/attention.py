@@ -102,7 +102,7 @@ class Places(nn.Layer):
         self.layers, self.heads, size = len(layers), layers[0].heads, layers[0].size
         parts = [layer.linear_pos.weight for layer in layers] + [layer.penalty_weight() for layer in layers]
         weight = paddle.concat(parts, axis=-1)
-        # With a bias, though it is zero: oneDNN packs the weights of such a layer once, and not those of a bare product.
+        # With a bias, though of zeros: oneDNN packs the weights of such a layer once, and of a bare product never.
         self.linear = nn.Linear(*weight.shape)
         self.linear.set_state_dict({"weight": weight, "bias": paddle.zeros(weight.shape[1:])})
         self.sections = [size] * self.layers + [self.heads * self.layers]
