@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from model_store.artifacts.manifest import ConformerShape, Manifest, Source
+from model_store.artifacts.manifest import Manifest, Source
+from tests.manifests import SMALL_CONFORMER
 from tests.reference.networks import N_MELS, NETWORKS, settings
 
 THREADS = 2
@@ -96,21 +98,8 @@ def export(graph_dir: Path) -> None:
     from model_store.nets.export import export_graphs
     from model_store.nets.models import build
 
-    shape = ConformerShape(
-        n_mels=N_MELS,
-        size=512,
-        heads=8,
-        linear_units=2048,
-        blocks=12,
-        subsampling="conv2d",
-        positions="relative",
-        activation="swish",
-        norm_epsilon=1e-12,
-        conv_kernel=15,
-        conv_norm="layer_norm",
-        conv_norm_epsilon=1e-5,
-        is_causal=False,
-    )
+    size: dict[str, Any] = {"size": 512, "heads": 8, "linear_units": 2048, "blocks": 12, "conv_kernel": 15}
+    shape = msgspec.structs.replace(SMALL_CONFORMER, n_mels=N_MELS, norm_epsilon=1e-12, **size)
     about: dict[str, Any] = {"name": "bench", "kind": "asr", "language": "zh", "sample_rate_hz": 16000, "files": {}}
     manifest = Manifest(units=UNITS, encoder=shape, source=Source(layout="bench", files={}), **about)
     export_graphs(build(manifest), graph_dir)

@@ -21,6 +21,8 @@ from model_store.residency.settings import ResidencySettings
 
 BUDGET = 100
 CPU = Device("cpu", "cpu", "test", BUDGET)
+GPUS = tuple(Device(f"gpu:{number}", "gpu", "", BUDGET) for number in range(3))
+LONG_QUEUE = 9  # more than a batch
 
 
 def engine(*devices: Device, **settings: Any) -> Engine:
@@ -59,3 +61,30 @@ def load(it: Engine, waiter: int, version: str, size: int = 40, *, now_s: float 
     assert isinstance(grant, Grant)
     handle(it, Released(start.resident), now_s=now_s)
     return start.resident
+
+
+def crowd(it: Engine, version: str, from_s: float, to_s: float, *, size: int = 40, **more: object) -> list[Action]:
+    """Leases taken and given back each second while a long queue waits; all that is done beside."""
+    done: list[Action] = []
+    for second in range(int(to_s - from_s) + 1):
+        now_s = from_s + second
+        said = {"queue": LONG_QUEUE} | more
+        actions = handle(it, wanted(1000, version, size, **said), now_s=now_s)  # type: ignore[arg-type]
+        grant = next(action for action in actions if isinstance(action, Grant))
+        done += [action for action in actions if action is not grant]
+        done += handle(it, Released(grant.resident), now_s=now_s)
+    return done
+
+
+def two(size: int = 40, *, now_s: float = 0.0, rules: ModelRules = UNRULED, **said: object) -> Engine:
+    """`hot`, which is resident 0 on the first GPU, and its copy, which is resident 1 on the second."""
+    it = engine(*GPUS[:2], **({"linger_s": 2.0} | said))
+    load(it, 1, "hot", size, now_s=now_s, rules=rules)
+    (start,) = crowd(it, "hot", now_s, now_s + 10, size=size, rules=rules)
+    assert start == Start(1, "hot", GPUS[1])
+    assert handle(it, Loaded(1, size), now_s=now_s + 10) == []
+    return it
+
+
+def phases(it: Engine) -> dict[int, str]:
+    return {resident.id: resident.phase.value for ledger in it.ledgers.values() for resident in ledger}
