@@ -69,7 +69,7 @@ class VersionRecord(Struct, frozen=True, kw_only=True):
 class Measurement(Struct, frozen=True, kw_only=True):
     """What loading a version really took, on one kind of device and in one precision.
 
-    Bytes are a worker's private bytes: `steady_bytes` after warm-up, `peak_bytes` the most seen while it loaded.
+    Bytes are a worker's private bytes: `steady_bytes` the most of any run, `peak_bytes` the most while it loaded too.
     `load_s` runs from the order to the first warm answer.
     """
 

@@ -15,10 +15,11 @@ def trim() -> bool:
 
 
 class Trimmer:
-    """Trims `after_s` after the first run that followed the last trim.
+    """Trims once `after_s` have passed without a run.
 
-    glibc keeps what runs of different shapes leave scattered over its heaps, and a worker is charged its private
-    bytes. But the run after a trim pays for its pages again, a tenth to a quarter of its time: so not after each.
+    glibc keeps what runs leave on its heaps, and the next run takes it from there. After a trim it pays for its pages
+    again, a tenth to a quarter of its time, and puts them elsewhere: a worker that was trimmed every ten seconds of
+    its work grew by an eighth over 2,000 requests.
     """
 
     def __init__(self, after_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +30,7 @@ class Trimmer:
 
     def has_run(self) -> None:
         """There may be something to give back."""
-        self._due_s = min(self._due_s, self._clock() + self._after_s)
+        self._due_s = self._clock() + self._after_s
 
     def look(self) -> bool:
         """Trim when it is due, in whichever thread this is; returns whether it was."""

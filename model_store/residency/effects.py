@@ -53,6 +53,10 @@ class _Life:
         manifest = self.loading.manifest
         return {"model": manifest.name, "version": manifest.digest[:_SHORT], "device": self.device.id}
 
+    def look(self) -> None:
+        """See what it takes now."""
+        self.largest_bytes = max(self.largest_bytes, self.taken_bytes)
+
     @property
     def holds_bytes(self) -> int:
         """What it takes if the driver does not say."""
@@ -103,6 +107,7 @@ class Effects:
     def stop(self, action: Stop) -> None:
         """End a resident's process."""
         life = self._lives[action.resident]
+        life.look()
         log.info("residency.stop", **life.told, reason=action.reason)
         life.stopping = action.reason
         if life.worker is not None:
@@ -141,7 +146,7 @@ class Effects:
         """Report what every worker takes now."""
         for resident, life in list(self._lives.items()):
             if life.worker is not None and life.stopping is None and not life.has_ended:
-                life.largest_bytes = max(life.largest_bytes, life.taken_bytes)
+                life.look()
                 self._report(Measured(resident, life.largest_bytes))
 
     def measured_bytes(self, device: Device) -> int:
@@ -221,17 +226,13 @@ class Effects:
         expected = await self._sizes.size(life.loading)
         loaded = await self._loaded(resident, life, worker, expected)
         load_s = time.monotonic() - began_s
-        if (steady := life.taken_bytes) == 0:
-            # A driver names processes as the host does, and a container may name them otherwise.
-            log.warning("residency.unmeasured", **life.told, bytes=expected.steady_bytes)
-            steady = expected.steady_bytes
-        life.has_loaded, life.largest_bytes = True, steady
-        peak = max(steady, worker.peak_private_bytes if life.device.kind == "cpu" else 0)
-        metrics.SIZE_RATIO.labels(life.device.id).observe(steady / max(1, expected.steady_bytes))
-        size = self._sizes.learn(life.loading, Size(steady, peak), load_s)
+        taken = _taken(life, worker, loaded, expected)
+        life.has_loaded, life.largest_bytes = True, taken.steady_bytes
+        metrics.SIZE_RATIO.labels(life.device.id).observe(taken.steady_bytes / max(1, expected.steady_bytes))
+        size = self._sizes.learn(life.loading, taken, load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
         metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
-        log.info("residency.loaded", **life.told, load_s=round(load_s, 3), bytes=steady, **loaded.stages_s)
+        log.info("residency.loaded", **life.told, load_s=round(load_s, 3), bytes=taken.steady_bytes, **loaded.stages_s)
         self._report(Loaded(resident, size.steady_bytes))
         await self._sizes.save(life.loading)
 
@@ -289,3 +290,18 @@ class Effects:
             size = Size(thought.steady_bytes, life.largest_bytes)
         self._sizes.learn(life.loading, size)
         await self._sizes.save(life.loading)
+
+
+def _taken(life: _Life, worker: Worker, loaded: HasLoaded, expected: Size) -> Size:
+    """The size of what has just been loaded.
+
+    On a CPU a run gives back what it took, and the next one takes it again: so the most of the warm-up counts, whose
+    runs are the largest.
+    """
+    if life.device.kind == "cpu":
+        return Size(loaded.run_bytes, worker.peak_private_bytes)
+    if (taken := life.taken_bytes) == 0:
+        # A driver names processes as the host does, and a container may name them otherwise.
+        log.warning("residency.unmeasured", **life.told, bytes=expected.steady_bytes)
+        taken = expected.steady_bytes
+    return Size(taken, taken)

@@ -15,7 +15,7 @@ MIB: Final = 2**20
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes that a version takes on a kind of device: once warm, and at most while it loads."""
+    """Bytes that a version takes on a kind of device: at most once it is warm, and at most while it loads."""
 
     steady_bytes: int
     peak_bytes: int

@@ -26,28 +26,27 @@ _CLIPS: Final = 2
 class _Costs:
     """What an engine makes of a network.
 
-    `base_bytes`: process and framework; copies of the weights, by graph; `activations` in shares of their fp32 size,
-    and of these what stays after a run; `load` beyond all that while the graphs are prepared, in shares of the weights.
+    `base_bytes`: process and framework; copies of the weights, by graph; `activations` in shares of their fp32 size;
+    `load` beyond all that while the graphs are prepared, in shares of the weights.
     """
 
     base_bytes: int
     encoder_copies: float
     decoder_copies: float
     activations: float
-    kept: float
     load_copies: float = 0.0
 
 
-# oneDNN keeps its own reordered copy beside each weight of the encoder, and the buffers of the last shape.
+# oneDNN keeps its own reordered copy beside each weight of the encoder.
 _CPU: Final[dict[Precision, _Costs]] = {
-    "fp32": _Costs(44 * MIB, 2.2, 1.1, 1.1, 0.35),
-    "bf16": _Costs(44 * MIB, 1.65, 1.1, 0.85, 0.2),
+    "fp32": _Costs(44 * MIB, 2.2, 1.1, 1.1),
+    "bf16": _Costs(44 * MIB, 1.65, 1.1, 0.85),
 }
 # The CUDA context and the libraries' handles; the allocator gives nothing back that it ever took. For fp16 the pass
 # that converts the weights has both precisions of them in memory.
 _GPU: Final[dict[Precision, _Costs]] = {
-    "fp32": _Costs(600 * MIB, 1.0, 1.0, 1.2, 1.0),
-    "fp16": _Costs(600 * MIB, 0.5, 0.5, 0.7, 1.0, load_copies=1.0),
+    "fp32": _Costs(600 * MIB, 1.0, 1.0, 1.2),
+    "fp16": _Costs(600 * MIB, 0.5, 0.5, 0.7, load_copies=1.0),
 }
 
 
@@ -57,10 +56,8 @@ def predicted(manifest: Manifest, kind: DeviceKind, precision: Precision) -> Siz
     decoder = _decoder_bytes(manifest)
     encoder = max(0, manifest.weights_bytes - decoder)
     weights = encoder * costs.encoder_copies + decoder * costs.decoder_copies
-    run = costs.activations * _run_bytes(manifest)
-    steady = costs.base_bytes + weights + costs.kept * run
-    peak = costs.base_bytes + weights + max(run, costs.kept * run + costs.load_copies * manifest.weights_bytes)
-    return Size(int(steady), int(peak))
+    steady = costs.base_bytes + weights + costs.activations * _run_bytes(manifest)
+    return Size(int(steady), int(steady + costs.load_copies * manifest.weights_bytes))
 
 
 def _decoder_bytes(manifest: Manifest) -> int:

@@ -31,14 +31,31 @@ def memory_of(pid: int) -> Memory:
     return Memory(sizes.get("Private_Dirty", 0), sizes.get("Rss", 0) - sizes.get("Anonymous", 0))
 
 
-def memory_of_late() -> Memory:
-    """This process's; its private bytes are the most that they were since the last call.
+class HighWater:
+    """What this process takes at most: a run is over between two readings, and takes more than it leaves.
 
-    A run is over in less time than lies between two readings, and takes more memory than it leaves. The kernel keeps
-    the most resident bytes; what these were beyond those of now was private.
+    The kernel keeps the most resident bytes; what these were beyond those of now was private.
     """
-    now = memory_of(os.getpid())
+
+    def __init__(self) -> None:
+        """Nothing has been told."""
+        self._told_bytes = 0
+
+    def of_late(self) -> Memory:
+        """Its memory; the private bytes are the most that they were since the last call."""
+        now = memory_of(os.getpid())
+        most, resident = _resident_bytes()
+        Path("/proc/self/clear_refs").write_text("5")  # from here on it counts anew
+        self._told_bytes = max(self._told_bytes, most)
+        return now._replace(private_bytes=now.private_bytes + max(0, most - resident))
+
+    def has_risen(self) -> bool:
+        """Whether more was resident than `of_late` has ever told; quicker than asking that."""
+        return _resident_bytes()[0] > self._told_bytes
+
+
+def _resident_bytes() -> tuple[int, int]:
+    """The most since it counts, and now."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    most, resident = (int(fields[name].split()[0]) * _KIB for name in ("VmHWM", "VmRSS"))
-    Path("/proc/self/clear_refs").write_text("5")  # from here on it counts anew
-    return now._replace(private_bytes=now.private_bytes + max(0, most - resident))
+    most, now = (int(fields[name].split()[0]) * _KIB for name in ("VmHWM", "VmRSS"))
+    return most, now

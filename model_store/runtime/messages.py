@@ -75,9 +75,10 @@ class Failure(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """The predictor stands and is warm; seconds per step of the load."""
+    """The predictor stands and is warm: seconds per step of the load, and the most private bytes that a run took."""
 
     stages_s: dict[str, float]
+    run_bytes: int
 
 
 class LoadRefused(Struct, frozen=True, tag="load_refused"):

@@ -6,7 +6,6 @@ whatever reason, the process ends at once: nobody is left to want its answers. I
 it for good (`engines.faults.DeviceFault`): dispatch then tries its batch again on another worker.
 """
 
-import gc
 import mmap
 import os
 import queue
@@ -21,12 +20,12 @@ import numpy as np
 import structlog
 
 from model_store.engines.faults import DeviceFault, as_error
-from model_store.engines.heap import Trimmer, trim
+from model_store.engines.heap import Trimmer
 from model_store.errors import InternalError, LoadFailed, PredictFailed, VoxgateError
 from model_store.predictors.load import load
 from model_store.predictors.predictor import Predictor
 from model_store.runtime import blocking
-from model_store.runtime.memory import memory_of_late
+from model_store.runtime.memory import HighWater
 from model_store.runtime.messages import (
     BYTES_PER_SAMPLE,
     Cancel,
@@ -64,7 +63,9 @@ class Worker:
         self._measuring = threading.Lock()
         self._drained = threading.Event()
         self._busy_since: float | None = None
+        self._memory = HighWater()
         self._peak_bytes = 0
+        self._run_bytes = 0
         self._predictor: Predictor | None = None
         self._trimmer = Trimmer()
         self._is_warm = False
@@ -99,9 +100,9 @@ class Worker:
                 device=message.device,
             )
             loaded_s = time.perf_counter()
+            self._send_heartbeat()
+            self._run_bytes = 0
             self._predictor.warm_up()
-            gc.collect()
-            trim()
             self._predictor.rehearse()
         except DeviceFault:
             raise
@@ -111,9 +112,10 @@ class Worker:
             self._drained.set()
             return
         self._is_warm = True
-        self._send_heartbeat()  # the peak of the load
-        self._send_heartbeat()  # what is left of it
-        self._send(Loaded({"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}))
+        self._trimmer.has_run()
+        self._send_heartbeat()
+        stages_s = {"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}
+        self._send(Loaded(stages_s, self._run_bytes))
 
     def _infer(self, items: tuple[Item, ...]) -> None:
         wanted = [item for item in items if item.id not in self._cancelled and not _is_late(item)]
@@ -137,6 +139,8 @@ class Worker:
             for item in items:
                 self._send(Result(item.id, failure=Failure.of(error)))
             return
+        if self._memory.has_risen():  # it may be ended before its next heartbeat
+            self._send_heartbeat()
         for item, outcome in zip(items, prediction.outcomes, strict=True):
             self._send(Result(item.id, outcome=outcome, stages_s=prediction.stages_s))
 
@@ -162,8 +166,9 @@ class Worker:
 
     def _send_heartbeat(self) -> None:
         with self._measuring:  # two threads send them, and the later one must tell the later figures
-            now = memory_of_late()
+            now = self._memory.of_late()
             self._peak_bytes = max(self._peak_bytes, now.private_bytes)
+            self._run_bytes = max(self._run_bytes, now.private_bytes)
             since = self._busy_since
             busy_s = time.monotonic() - since if since is not None else 0.0
             self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s))

@@ -132,7 +132,7 @@ class ScriptedWorker:
         if command.device != "cpu" and self._runtime.driver:
             self._runtime.driver.processes[self.pid] = self.bytes_taken
         self.device = command.device
-        return Loaded({})
+        return Loaded({}, self.bytes_taken)
 
     async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
         return []

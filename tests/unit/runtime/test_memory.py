@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from model_store.runtime.memory import Memory, memory_of, memory_of_late
+from model_store.runtime.memory import HighWater, Memory, memory_of
 
 MIB = 2**20
 
@@ -69,10 +69,15 @@ def test_memory_of_a_process_that_has_ended_is_none() -> None:
     assert memory_of(done.pid) == Memory(0, 0)
 
 
-def test_memory_of_late_is_what_was_taken_and_given_back_since_the_last_reading() -> None:
-    memory_of_late()
+def test_high_water_is_what_was_taken_and_given_back_since_the_last_reading() -> None:
+    HighWater().of_late()  # what this process took before it is not of late
+    water = HighWater()
+    water.of_late()
+    assert not water.has_risen()
     with mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         for at in range(0, 64 * MIB, mmap.PAGESIZE):
             memory[at] = 1
-    peak, after = memory_of_late(), memory_of_late()
+    assert water.has_risen()
+    peak, after = water.of_late(), water.of_late()
     assert 60 * MIB < peak.private_bytes - after.private_bytes < 80 * MIB
+    assert not water.has_risen()

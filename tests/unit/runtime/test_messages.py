@@ -39,7 +39,7 @@ TO_WORKER = [
 ]
 HEARD = Recognition((Hypothesis("你好", -1.5, 0.9, (Word("你", 0.0, 0.2, 0.8), Word("好", 0.2, 0.4, 1.0))),))
 FROM_WORKER = [
-    Loaded({"create": 0.5}),
+    Loaded({"create": 0.5}, 1),
     LoadRefused(Failure("load_failed", "no")),
     Result(7, outcome=HEARD, stages_s={"encoder": 0.25}),
     Result(8, outcome=Identification({"zh": 0.75, "en": 0.25})),
