@@ -22,19 +22,15 @@ class Memory(NamedTuple):
 
 def memory_of(pid: int) -> Memory:
     """Nothing once the process has ended. Anonymous pages that it still shares with the fork server are in neither."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return Memory(0, 0)
-    fields = (line.split() for line in rollup.splitlines()[1:])
-    sizes = {words[0].rstrip(":"): int(words[1]) * _KIB for words in fields}
+    sizes = _sizes(pid)
     return Memory(sizes.get("Private_Dirty", 0), sizes.get("Rss", 0) - sizes.get("Anonymous", 0))
 
 
 class HighWater:
     """What this process takes at most: a run is over between two readings, and takes more than it leaves.
 
-    The kernel keeps the most resident bytes; what these were beyond those of now was private.
+    The kernel keeps the most resident bytes. Of these, what is shared now was shared then too, and the rest private.
+    (Not: what is private now, and by how much more was resident. A run that ends between the two would count twice.)
     """
 
     def __init__(self) -> None:
@@ -43,19 +39,27 @@ class HighWater:
 
     def of_late(self) -> Memory:
         """Its memory; the private bytes are the most that they were since the last call."""
-        now = memory_of(os.getpid())
-        most, resident = _resident_bytes()
+        sizes = _sizes(os.getpid())
+        most = _most_resident_bytes()
         Path("/proc/self/clear_refs").write_text("5")  # from here on it counts anew
         self._told_bytes = max(self._told_bytes, most)
-        return now._replace(private_bytes=now.private_bytes + max(0, most - resident))
+        shared = sizes["Rss"] - sizes["Private_Dirty"]
+        return Memory(max(sizes["Private_Dirty"], most - shared), sizes["Rss"] - sizes["Anonymous"])
 
     def has_risen(self) -> bool:
         """Whether more was resident than `of_late` has ever told; quicker than asking that."""
-        return _resident_bytes()[0] > self._told_bytes
+        return _most_resident_bytes() > self._told_bytes
 
 
-def _resident_bytes() -> tuple[int, int]:
-    """The most since it counts, and now."""
+def _sizes(pid: int) -> dict[str, int]:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return {}
+    fields = (line.split() for line in rollup.splitlines()[1:])
+    return {words[0].rstrip(":"): int(words[1]) * _KIB for words in fields}
+
+
+def _most_resident_bytes() -> int:
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    most, now = (int(fields[name].split()[0]) * _KIB for name in ("VmHWM", "VmRSS"))
-    return most, now
+    return int(fields["VmHWM"].split()[0]) * _KIB
