@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from gateway.audio import SAMPLE_RATE_HZ, AudioSettings, Recording, Segment, open_recording
 from gateway.dispatch.dispatcher import Dispatcher
-from gateway.dispatch.queues import Done
+from gateway.dispatch.jobs import Done, Urgency
 from gateway.routing.router import Router, Undecided
 from gateway.transcript import Ask, Decision, ServedModel, SpokenSegment, Transcript, joined
 from model_store.errors import DeadlineExceeded, NoSpeech
@@ -31,6 +31,14 @@ class PipelineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     segments_in_flight: Annotated[
         int, Meta(ge=1, description="Segments of one recording that may wait or compute at the same time.")
     ] = 16
+    interactive_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds of speech up to which a recording is interactive: its segments go before those of "
+            "longer ones, which are bulk. A request may say that it is bulk.",
+        ),
+    ] = 30.0
 
 
 @dataclass
@@ -46,6 +54,8 @@ class _Run:
     is_cold: bool = False
     devices: set[str] = field(default_factory=set)
     is_degraded: bool = False
+    urgency: Urgency = Urgency.INTERACTIVE
+    is_begun: bool = False
 
     @property
     def deadline_s(self) -> float | None:
@@ -54,6 +64,7 @@ class _Run:
 
     def note(self, done: Done) -> None:
         """Take in the stages of one segment: what was computed adds up, of the waits the longest counts."""
+        self.is_begun = True
         self.note_lease(done)
         for stage, seconds in done.computed_s.items():
             self.stages_s[stage] += seconds
@@ -125,21 +136,37 @@ class Pipeline:
         try:
             router = self._router()
             plan = router.plan(ask)
+            run.urgency = Urgency.BULK if ask.urgency == "bulk" else Urgency.INTERACTIVE
+            # Before anything is done in vain.
+            self._dispatcher.check(plan.version if isinstance(plan, Decision) else plan.classifier, urgency=run.urgency)
             async with asyncio.timeout_at(run.deadline_s):
                 with _timed(run, "decode"):
                     recording = await open_recording(source, self._audio, channels=ask.channels)
             with recording:
                 run.duration_s = recording.duration_s
+                if sum(segment.seconds for segment in recording.segments) > self._settings.interactive_s:
+                    run.urgency = Urgency.BULK
                 async with asyncio.timeout_at(run.deadline_s):
                     await self._decide(router, plan, recording, run)
+                self._check_time(recording, run)
                 async with contextlib.aclosing(self._recognise(recording, run)) as spoken:
                     async for segment in spoken:
                         run.spoken.append(segment)
                         yield segment
-        except (TimeoutError, DeadlineExceeded) as exc:
-            message = f"The time for this request ({ask.timeout_s:g} s) is up." if ask.timeout_s else str(exc)
+        except TimeoutError as exc:
+            message = f"The time for this request ({ask.timeout_s:g} s) is up."
             raise DeadlineExceeded(message, partial=run.transcript()) from exc
+        except DeadlineExceeded as exc:
+            raise DeadlineExceeded(exc.message, partial=run.transcript()) from exc
         yield run.transcript()
+
+    def _check_time(self, recording: Recording, run: _Run) -> None:
+        """Raise DeadlineExceeded where not all can be done in time, unless a part of it will do."""
+        if run.deadline_s is None or run.ask.partial:
+            return
+        for channel, decision in run.decisions.items():
+            seconds = sum(segment.seconds for segment in recording.segments if segment.channel == channel)
+            self._dispatcher.check_time(decision.version, seconds, run.deadline_s, urgency=run.urgency)
 
     async def _decide(self, router: Router, plan: Decision | Undecided, recording: Recording, run: _Run) -> None:
         """A decision per channel; raises NoSpeech when none of them speaks."""
@@ -165,7 +192,9 @@ class Pipeline:
             return plan
         evidence = await asyncio.to_thread(_evidence, recording, channel, router.settings.evidence_s)
         with _timed(run, "language"):
-            done = await self._dispatcher.submit(plan.classifier, evidence, LidOptions(), deadline_s=run.deadline_s)
+            done = await self._dispatcher.submit(
+                plan.classifier, evidence, LidOptions(), deadline_s=run.deadline_s, urgency=run.urgency
+            )
         run.note_lease(done)
         assert isinstance(done.outcome, Identification)  # noqa: S101  (what a classifier answers)
         return router.settle(plan, done.outcome.posteriors)
@@ -197,7 +226,14 @@ class Pipeline:
         decision = run.decisions[segment.channel]
         pcm = await asyncio.to_thread(recording.read, segment)
         options = AsrOptions(beam_size=self._settings.beam_size, rescoring=self._settings.rescoring)
-        done = await self._dispatcher.submit(decision.version, pcm, options, deadline_s=run.deadline_s)
+        done = await self._dispatcher.submit(
+            decision.version,
+            pcm,
+            options,
+            deadline_s=run.deadline_s,
+            urgency=run.urgency,
+            is_begun=run.is_begun,
+        )
         run.note(done)
         assert isinstance(done.outcome, Recognition)  # noqa: S101  (what a recogniser answers)
         return _spoken(segment, decision, done.outcome)

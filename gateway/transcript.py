@@ -13,7 +13,10 @@ AUTO = "auto"
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """One request, free of any wire protocol. Languages are as the caller wrote them; routing reads them."""
+    """One request, free of any wire protocol. Languages are as the caller wrote them; routing reads them.
+
+    `partial`: begun even where `timeout_s` is too short for the whole. `urgency`: bulk yields to others, however short.
+    """
 
     request_id: str
     model: str = AUTO
@@ -22,6 +25,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     domain: str | None = None
     channels: Literal["mix", "separate"] = "mix"
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
+    partial: bool = False
+    urgency: Literal["auto", "bulk"] = "auto"
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -52,8 +52,25 @@ class TranscriptionForm(Struct, frozen=True, kw_only=True):
     ] = "mix"
     timeout_s: Annotated[
         Annotated[float, Meta(gt=0, le=86400)] | None,
-        Meta(description="Voxgate: seconds from the end of the upload after which to give up."),
+        Meta(
+            description="Voxgate: seconds from the end of the upload after which to give up. What cannot be done in "
+            "that time is refused at once."
+        ),
     ] = None
+    partial: Annotated[
+        bool,
+        Meta(
+            description="Voxgate: with `timeout_s`, begin also what cannot be done in that time. The error then has "
+            "what was recognised so far under `voxgate.partial`."
+        ),
+    ] = False
+    urgency: Annotated[
+        Literal["auto", "bulk"],
+        Meta(
+            description="Voxgate: `bulk` lets the requests of people who wait go first, as `auto` does for a long "
+            "recording (`pipeline.interactive_s`)."
+        ),
+    ] = "auto"
     prompt: Annotated[str | None, Meta(description=_NOT_YET)] = None
     temperature: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, Meta(description=_NOT_YET)] = None
     chunking_strategy: Annotated[
@@ -81,6 +98,8 @@ class TranscriptionForm(Struct, frozen=True, kw_only=True):
             domain=self.domain,
             channels=self.channels,
             timeout_s=self.timeout_s,
+            partial=self.partial,
+            urgency=self.urgency,
         )
 
 

@@ -26,6 +26,10 @@ class Segment(msgspec.Struct, frozen=True):
     end_s: float
 
     @property
+    def seconds(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
     def start_sample(self) -> int:
         return round(self.start_s * SAMPLE_RATE_HZ)
 

@@ -1,6 +1,7 @@
 """From segments to workers: one queue per version, a lease per batch, one more try when a worker dies.
 
-A version has as many batches computed at a time as it has predictors, each on a device of its own.
+The queue decides, here it is carried out. A version has as many batches computed at a time as it has predictors, each
+on a device of its own: a worker that is free pulls the best batch that can be made then.
 """
 
 import asyncio
@@ -11,11 +12,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from gateway.dispatch import metrics
+from gateway.dispatch.batches import Batch
+from gateway.dispatch.jobs import Done, Job, Urgency
 from gateway.dispatch.quarantine import Quarantine, is_same
-from gateway.dispatch.queues import Done, Job, VersionQueue
+from gateway.dispatch.queues import VersionQueue
 from gateway.dispatch.settings import DispatchSettings
 from model_store.errors import DeadlineExceeded, PredictFailed, QueueFull, ShuttingDown, VoxgateError
 from model_store.predictors.hypotheses import Options
+from model_store.predictors.predictor import PCM_RATE_HZ
 from model_store.residency.manager import Lease, ResidencyManager
 from model_store.runtime.messages import Result
 from model_store.runtime.seam import Pcm, Utterance, WorkerDied
@@ -36,13 +41,9 @@ class _Pump:
 class _Lane:
     """A version's queue and the pumps that empty it, one per predictor; none while the queue is empty."""
 
-    queue: VersionQueue
+    queue: VersionQueue[Job]
     pumps: set[_Pump] = field(default_factory=set)
-
-    @property
-    def drain_s(self) -> float:
-        """Seconds until what waits now will have been served."""
-        return self.queue.drain_s / max(1, len(self.pumps))
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Dispatcher:
@@ -53,15 +54,45 @@ class Dispatcher:
     ) -> None:
         self._residency = residency
         self._settings = settings
+        self._clock = clock
         self._quarantine = Quarantine(settings, clock)
         self._lanes: dict[str, _Lane] = {}
         self._unanswered: set[Job] = set()
         self._is_closed = False
 
+    def check(self, version: str, *, tenant: str | None = None, urgency: Urgency = Urgency.INTERACTIVE) -> None:
+        """Raise what any utterance would be refused with now: QueueFull, ShuttingDown. So nothing is done in vain."""
+        if self._is_closed:
+            raise _too_late()
+        lane = self._lane(version)
+        if error := lane.queue.full(tenant, urgency, self._clock(), self._most_pumps(version)):
+            raise _refused(error, urgency)
+
+    def check_time(
+        self, version: str, seconds: float, deadline_s: float, *, tenant: str | None = None, urgency: Urgency
+    ) -> None:
+        """Raise DeadlineExceeded where so much audio cannot be done until then, if all goes well."""
+        outlook = self._lane(version).queue.outlook(self._clock(), self._most_pumps(version))
+        end_s = outlook.soonest_end_s(seconds, tenant, urgency, is_divisible=True)
+        if (short_s := end_s - deadline_s) > 0:
+            told = f"This recording takes about {short_s:.1f} s longer than the time for this request, at best."
+            raise _refused(DeadlineExceeded(f"{told} With `partial` it is begun all the same."), urgency)
+
     async def submit(
-        self, version: str, pcm: Pcm, options: Options, *, tenant: str | None = None, deadline_s: float | None = None
+        self,
+        version: str,
+        pcm: Pcm,
+        options: Options,
+        *,
+        tenant: str | None = None,
+        deadline_s: float | None = None,
+        urgency: Urgency = Urgency.INTERACTIVE,
+        is_begun: bool = False,
     ) -> Done:
         """What `version` makes of `pcm`. Cancelling takes the work out of the queue.
+
+        `deadline_s` on CLOCK_MONOTONIC. `is_begun`: other parts of the recording have been answered, so this one is not
+        refused for want of a place.
 
         Raises QueueFull, DeadlineExceeded, WorkerLost, PredictFailed, ShuttingDown, and what a lease may raise.
         """
@@ -69,20 +100,17 @@ class Dispatcher:
             raise _too_late()
         if refusal := self._quarantine.refusal(version, pcm):
             raise refusal
-        lane = self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
-        if lane.queue.is_full:
-            raise QueueFull("Too much waits for this model already; come back later.", retry_after_s=lane.drain_s)
-        job = Job(Utterance(pcm, options, deadline_s), tenant, asyncio.get_running_loop().create_future())
-        lane.queue.put(job)
+        lane, job = self._lane(version), self._job(pcm, options, tenant, deadline_s, urgency, is_begun)
+        if error := lane.queue.refusal(job, job.queued_s, self._most_pumps(version)):
+            raise _refused(error, urgency)
+        lane.queue.put(job, job.queued_s)
+        lane.arrived.set()
         self._unanswered.add(job)
         self._start_pump(version, lane)
         try:
             return await job.answer
         except asyncio.CancelledError:
-            lane.queue.remove(job)
-            for pump in lane.pumps if not lane.queue else ():
-                if pump.is_waiting and pump.task:
-                    pump.task.cancel()  # nobody wants the lease that it waits for
+            self._withdraw(job, lane)
             raise
         finally:
             self._unanswered.discard(job)
@@ -92,6 +120,32 @@ class Dispatcher:
         self._is_closed = True
         for job in self._unanswered:
             _fail(job, _too_late())
+
+    def _lane(self, version: str) -> _Lane:
+        return self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
+
+    def _job(
+        self, pcm: Pcm, options: Options, tenant: str | None, deadline_s: float | None, urgency: Urgency, is_begun: bool
+    ) -> Job:
+        return Job(
+            seconds=len(pcm) / PCM_RATE_HZ,
+            queued_s=self._clock(),
+            tenant=tenant,
+            urgency=urgency,
+            deadline_s=deadline_s,
+            is_begun=is_begun,
+            utterance=Utterance(pcm, options, deadline_s),
+        )
+
+    @staticmethod
+    def _withdraw(job: Job, lane: _Lane) -> None:
+        """Nobody waits for it any more."""
+        if not lane.queue.remove(job) and job.worker is not None:
+            worker, number = job.worker
+            worker.skip(number)
+        for pump in lane.pumps if not lane.queue else ():
+            if pump.is_waiting and pump.task:
+                pump.task.cancel()  # nobody wants the lease that it waits for
 
     def _start_pump(self, version: str, lane: _Lane) -> None:
         """One more, where something waits, all others are busy, and a predictor has nothing to do."""
@@ -116,40 +170,63 @@ class Dispatcher:
         try:
             async with self._residency.lease(version, lane.queue.demand()) as lease:
                 pump.is_waiting = False
-                if batch := lane.queue.take_batch():
+                if lease.is_cold:
+                    lane.queue.loaded(self._clock())
+                await self._wait_for_company(lane, lease.device)
+                self._refuse_late(lane.queue)
+                if batch := lane.queue.take_batch(self._clock(), lease.device):
                     pump.is_busy = True
                     self._start_pump(version, lane)  # for what is left
                     await self._run(lease, batch, lane.queue)
         except VoxgateError as error:  # no lease for anybody
-            self._fail_all(lane, error)
+            _fail_each(lane.queue.take_all(), error)
         except Exception as exc:  # a fault of ours; without this the jobs would wait for ever
             log.exception("dispatch.broke", version=version[:12])
-            self._fail_all(lane, PredictFailed(f"Dispatch broke over this request: {type(exc).__name__}."))
+            _fail_each(lane.queue.take_all(), _broke(exc))
         finally:
             pump.is_waiting = pump.is_busy = False
 
-    @staticmethod
-    def _fail_all(lane: _Lane, error: VoxgateError) -> None:
-        for job in lane.queue.take_all():
-            _fail(job, error)
+    async def _wait_for_company(self, lane: _Lane, device: str) -> None:
+        """For as long as that pays; mostly not at all."""
+        until_s = lane.queue.waits_until_s(self._clock(), device)
+        while (now_s := self._clock()) < min(until_s, lane.queue.waits_until_s(now_s, device)):
+            lane.arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(lane.arrived.wait(), until_s - now_s)
 
-    async def _run(self, lease: Lease, batch: list[Job], queue: VersionQueue) -> None:
-        began_s = time.monotonic()
+    def _refuse_late(self, queue: VersionQueue[Job]) -> None:
+        """At once: nobody is to wait for the end of a time that will not do."""
+        for job in queue.take_late(self._clock()):
+            told = "This could not be done any more in the time for this request."
+            _fail(job, _refused(DeadlineExceeded(told), job.urgency))
+
+    async def _run(self, lease: Lease, batch: Batch[Job], queue: VersionQueue[Job]) -> None:
+        began_s, is_measured, took_s = self._clock(), queue.curve(lease.device).is_measured, None
+        for number, job in enumerate(batch.jobs):
+            job.worker = lease.worker, number
         try:
-            results = await lease.worker.infer([job.utterance for job in batch])
+            results = await lease.worker.infer([job.utterance for job in batch.jobs])
+            if all(result.outcome is not None for result in results):  # else it computed something else
+                took_s = self._clock() - began_s
         except WorkerDied as died:
-            log.warning("dispatch.worker_died", version=lease.version[:12], batch=len(batch), reason=str(died))
-            self._try_again(lease.version, batch, queue)
+            log.warning("dispatch.worker_died", version=lease.version[:12], batch=len(batch.jobs), reason=str(died))
+            self._try_again(lease.version, batch.jobs, queue)
             return
         except VoxgateError as error:
-            for job in batch:
-                _fail(job, error)
+            _fail_each(batch.jobs, error)
             return
-        queue.served(len(batch), time.monotonic() - began_s)
-        for job, result in zip(batch, results, strict=True):
-            _settle(job, result, began_s, len(batch), lease)
+        except Exception as exc:
+            _fail_each(batch.jobs, _broke(exc))
+            raise
+        finally:
+            queue.finished(batch, self._clock(), took_s, lease.device)
+            for job in batch.jobs:
+                job.worker = None
+        _measure(batch, began_s, took_s, is_guess=not is_measured)
+        for job, result in zip(batch.jobs, results, strict=True):
+            _settle(job, result, began_s, len(batch.jobs), lease)
 
-    def _try_again(self, version: str, batch: list[Job], queue: VersionQueue) -> None:
+    def _try_again(self, version: str, batch: list[Job], queue: VersionQueue[Job]) -> None:
         """Once, and alone: so that one poisonous input cannot take its neighbours down twice."""
         if batch[0].is_alone:
             (guilty,) = batch
@@ -159,7 +236,20 @@ class Dispatcher:
                 queue.remove(job)
                 _fail(job, error)
         else:
-            queue.put_back([job for job in batch if not job.answer.done()])
+            queue.put_back([job for job in batch if not job.answer.done()], self._clock())
+
+
+def _measure(batch: Batch[Job], began_s: float, took_s: float | None, *, is_guess: bool) -> None:
+    urgency = batch.urgency.value
+    metrics.BATCH_SEGMENTS.labels(urgency).observe(len(batch.jobs))
+    metrics.BATCH_AUDIO.labels(urgency, "speech").inc(batch.speech_s)
+    metrics.BATCH_AUDIO.labels(urgency, "padding").inc(batch.padding_s)
+    for job in batch.jobs:
+        metrics.QUEUE_SECONDS.labels(urgency).observe(began_s - job.queued_s)
+    if took_s is not None:
+        metrics.BATCH_SECONDS.labels(urgency).observe(took_s)
+    if took_s is not None and not is_guess:
+        metrics.BATCH_RATIO.labels(urgency).observe(took_s / batch.predicted_s)
 
 
 def _settle(job: Job, result: Result, began_s: float, batch_size: int, lease: Lease) -> None:
@@ -177,6 +267,20 @@ def _settle(job: Job, result: Result, began_s: float, batch_size: int, lease: Le
 
 def _too_late() -> ShuttingDown:
     return ShuttingDown("This gateway shut down before the answer was whole; another one may take this request.")
+
+
+def _refused(error: VoxgateError, urgency: Urgency) -> VoxgateError:
+    metrics.REFUSALS.labels(urgency.value, "full" if isinstance(error, QueueFull) else "late").inc()
+    return error
+
+
+def _broke(exc: Exception) -> PredictFailed:
+    return PredictFailed(f"Dispatch broke over this request: {type(exc).__name__}.")
+
+
+def _fail_each(jobs: list[Job], error: VoxgateError) -> None:
+    for job in jobs:
+        _fail(job, error)
 
 
 def _fail(job: Job, error: VoxgateError) -> None:

@@ -98,6 +98,10 @@ class LocalWorker:
             self._send(Cancel(self._batch.ids))
             raise
 
+    def skip(self, number: int) -> None:
+        """See `seam.Worker.skip`."""
+        self._send(Cancel((self._batch.ids[number],)))
+
     async def stop(self, grace_s: float) -> None:
         """See `seam.Worker.stop`."""
         self._send(Drain())

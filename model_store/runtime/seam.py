@@ -38,6 +38,9 @@ class Worker(Protocol):
     async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
         """One batch, results in its order; raises WorkerDied. When cancelled, the worker is told."""
 
+    def skip(self, number: int) -> None:
+        """Nobody waits for that item of the batch in flight; if it has not begun, its result is empty."""
+
     async def stop(self, grace_s: float) -> None:
         """Drain, then end; killed after `grace_s`. Returns when the process is gone."""
 

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
 
+from model_store.artifacts.graphs import can_convert, graph_key
+from model_store.artifacts.store import ArtifactStore
 from model_store.errors import ArtifactCorrupt, LoadFailed, PredictFailed
 from model_store.predictors.hypotheses import AsrOptions, LidOptions, Recognition
 from model_store.runtime.local import LocalRuntime
@@ -151,6 +154,26 @@ async def test_infer_what_the_predictor_refuses_is_a_failure_and_the_worker_serv
     assert isinstance(result.outcome, Recognition)
 
 
+@pytest.mark.skipif(not can_convert(), reason="the extra `openvino` is not installed")
+async def test_infer_with_either_engine_says_the_same_and_both_end_when_stopped(
+    new_worker: NewWorker, golden: Any, command: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model_store.importers import conversion
+
+    monkeypatch.setattr(conversion, "stuck_at", lambda *_: "")  # takes seconds, and has a test of its own
+    conversion.convert(golden.version_dir.name, ArtifactStore(golden.version_dir.parents[1]))
+    converted = golden.graph_dir.with_name(graph_key("openvino"))
+    texts = []
+    for how in (command, msgspec.structs.replace(command, graph_dir=str(converted), engine="openvino")):
+        worker = await new_worker(is_loaded=False)
+        await soon(worker.load(how))
+        results = await soon(worker.infer([said(made(seconds, 3)) for seconds in (1.0, 2.0)]))
+        texts.append([result.outcome.hypotheses[0].text for result in results])
+        await soon(worker.stop(grace_s=30.0))
+        assert not psutil.pid_exists(worker.pid) or psutil.Process(worker.pid).status() == psutil.STATUS_ZOMBIE
+    assert texts[0] == texts[1]
+
+
 async def test_infer_too_late_comes_back_without_an_outcome_and_its_neighbour_with_one(serving: Worker) -> None:
     late, early = said(made(1.0), deadline_s=time.monotonic() - 1), said(made(1.0))
     results = await soon(serving.infer([late, early]))
@@ -176,6 +199,18 @@ async def test_infer_cancelled_the_worker_is_told_and_takes_the_next_batch(servi
     os.kill(serving.pid, signal.SIGCONT)
     (result,) = await soon(serving.infer([said(made(1.0, 7))]))
     assert result.outcome == expected
+
+
+async def test_infer_skipped_item_fails_nothing_and_its_neighbour_is_answered(serving: Worker) -> None:
+    expected = (await soon(serving.infer([said(made(1.0, 7))])))[0].outcome
+    os.kill(serving.pid, signal.SIGSTOP)
+    asking = asyncio.ensure_future(serving.infer([said(made(20.0)), said(made(1.0, 7))]))
+    await asyncio.sleep(0)
+    serving.skip(0)
+    os.kill(serving.pid, signal.SIGCONT)
+    skipped, kept = await soon(asking)
+    assert skipped.failure is None  # without an outcome, if it had not begun
+    assert kept.outcome.hypotheses[0].text == expected.hypotheses[0].text
 
 
 async def test_infer_worker_dies_meanwhile_is_seen_at_once(new_worker: NewWorker) -> None:

@@ -90,7 +90,7 @@ def test_form_what_changes_nothing_is_named(raw, ignored):
 
 
 def test_form_every_field_is_either_used_or_named_as_ignored():
-    used = {"model", "language", "languages", "domain", "channels", "timeout_s"}
+    used = {"model", "language", "languages", "domain", "channels", "timeout_s", "partial", "urgency"}
     shaping = {"response_format", "stream", "include", "timestamp_granularities"}
     for name in FIELDS.keys() - used - shaping:
         text = "0.5" if name == "temperature" else "x"

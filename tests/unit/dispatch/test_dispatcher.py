@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.jobs import Urgency
 from gateway.dispatch.settings import DispatchSettings
 from model_store.errors import DeadlineExceeded, LoadFailed, PredictFailed, QueueFull, WorkerLost
 from model_store.predictors.hypotheses import AsrOptions, Identification
@@ -34,11 +36,20 @@ class ScriptedWorker:
     def __init__(self, *script: Answer) -> None:
         self.script = list(script)
         self.batches: list[int] = []
+        self.skipped: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.is_asked = asyncio.Event()
 
     async def infer(self, batch: Sequence[Utterance]) -> list[Result]:
         self.batches.append(len(batch))
+        self.is_asked.set()
         await asyncio.sleep(0)
+        await self.gate.wait()
         return (self.script.pop(0) if self.script else answered)(batch)
+
+    def skip(self, number: int) -> None:
+        self.skipped.append(number)
 
 
 class Residency:
@@ -85,7 +96,7 @@ class Residency:
             self.held -= 1
 
 
-def dispatcher(residency: Residency, **settings: int) -> Dispatcher:
+def dispatcher(residency: Residency, **settings: float) -> Dispatcher:
     return Dispatcher(residency, DispatchSettings(**settings))  # type: ignore[arg-type]
 
 
@@ -241,3 +252,128 @@ async def test_submit_all_callers_gone_gives_up_the_wait_for_a_lease() -> None:
     assert residency.worker.batches == []
     residency.gate.set()
     assert await it.submit("v", pcm(), AsrOptions())  # and the lane still serves
+
+
+async def test_submit_caller_gone_while_it_computes_the_worker_is_told_and_the_others_are_answered() -> None:
+    residency = Residency(ScriptedWorker(lambda batch: [answered(batch)[0], Result(1), answered(batch)[2]]))
+    residency.worker.gate.clear()
+    it = dispatcher(residency)
+    asking = [asyncio.create_task(it.submit("v", pcm(i), AsrOptions())) for i in range(3)]
+    await residency.worker.is_asked.wait()
+    asking[1].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking[1]
+    assert residency.worker.skipped == [1]
+    residency.worker.gate.set()
+    assert [done.outcome.posteriors["zh"] for done in await asyncio.gather(asking[0], asking[2])] == [0, 2]  # type: ignore[union-attr]
+
+
+async def test_submit_caller_gone_before_its_turn_is_never_computed() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.worker.gate.clear()
+    it = dispatcher(residency, max_batch=1)
+    asking = [asyncio.create_task(it.submit("v", pcm(i), AsrOptions())) for i in range(3)]
+    await residency.worker.is_asked.wait()
+    asking[1].cancel()
+    await asyncio.gather(asking[1], return_exceptions=True)
+    residency.worker.gate.set()
+    await asyncio.gather(asking[0], asking[2])
+    assert residency.worker.batches == [1, 1]
+    assert residency.worker.skipped == []
+
+
+async def test_submit_worker_breaks_in_a_way_that_nobody_foresaw_leaves_nobody_waiting() -> None:
+    def broken(_: Sequence[Utterance]) -> list[Result]:
+        raise RuntimeError("a bug")
+
+    residency = Residency(ScriptedWorker(broken))
+    it = dispatcher(residency)
+    results = await asyncio.gather(*(it.submit("v", pcm(), AsrOptions()) for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [PredictFailed] * 3
+    assert await it.submit("v", pcm(), AsrOptions())
+
+
+async def test_submit_interactive_goes_before_bulk() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it = dispatcher(residency, max_batch=1)
+    order: list[str] = []
+
+    async def ask(urgency: Urgency) -> None:
+        await it.submit("v", pcm(), AsrOptions(), urgency=urgency)
+        order.append(urgency)
+
+    asking = [asyncio.create_task(ask(urgency)) for urgency in (Urgency.BULK, Urgency.BULK, Urgency.INTERACTIVE)]
+    await residency.is_wanted.wait()
+    residency.gate.set()
+    await asyncio.gather(*asking)
+    assert order == ["interactive", "bulk", "bulk"]
+
+
+async def test_check_full_queue_is_told_before_anything_is_done() -> None:
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it = dispatcher(residency, max_queue=1)
+    it.check("v")
+    first = asyncio.create_task(it.submit("v", pcm(), AsrOptions()))
+    await residency.is_wanted.wait()
+    with pytest.raises(QueueFull):
+        it.check("v")
+    it.check("v", urgency=Urgency.BULK)
+    it.check("another version")
+    residency.gate.set()
+    await first
+    it.check("v")
+
+
+async def test_check_time_that_a_recording_cannot_be_done_in_is_refused_once_that_is_known() -> None:
+    residency = Residency(ScriptedWorker())
+    now_s = 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += 0.5  # whatever is done takes half a second
+        return now_s
+
+    it = Dispatcher(residency, DispatchSettings(), clock)  # type: ignore[arg-type]
+    it.check_time("v", 3600.0, now_s + 5.0, urgency=Urgency.BULK)
+    await it.submit("v", pcm(), AsrOptions())
+    with pytest.raises(DeadlineExceeded, match="partial"):
+        it.check_time("v", 3600.0, now_s + 5.0, urgency=Urgency.BULK)
+
+
+async def test_submit_counts_batches_padding_waits_and_refusals() -> None:
+    names = {
+        "segments": ("voxgate_batch_segments_sum", {"class": "bulk"}),
+        "speech": ("voxgate_batch_audio_seconds_total", {"class": "bulk", "kind": "speech"}),
+        "padding": ("voxgate_batch_audio_seconds_total", {"class": "bulk", "kind": "padding"}),
+        "waits": ("voxgate_queue_seconds_count", {"class": "bulk"}),
+        "computed": ("voxgate_batch_seconds_count", {"class": "bulk"}),
+        "full": ("voxgate_queue_refusals_total", {"class": "bulk", "reason": "full"}),
+        "late": ("voxgate_queue_refusals_total", {"class": "bulk", "reason": "late"}),
+    }
+
+    def counted() -> dict[str, float]:
+        return {key: REGISTRY.get_sample_value(name, labels) or 0.0 for key, (name, labels) in names.items()}
+
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it, before = dispatcher(residency, max_queue=2, max_padding=0.5), counted()
+    clips = [np.zeros(1600, np.float32), np.zeros(800, np.float32)]
+    asking = [asyncio.create_task(it.submit("v", clip, AsrOptions(), urgency=Urgency.BULK)) for clip in clips]
+    await residency.is_wanted.wait()
+    with pytest.raises(QueueFull):
+        await it.submit("v", pcm(), AsrOptions(), urgency=Urgency.BULK)
+    residency.gate.set()
+    await asyncio.gather(*asking)
+    with pytest.raises(DeadlineExceeded):
+        await it.submit("v", pcm(), AsrOptions(), urgency=Urgency.BULK, deadline_s=0.0)
+    assert {key: round(value - before[key], 6) for key, value in counted().items()} == {
+        "segments": 2,
+        "speech": 0.15,
+        "padding": 0.05,
+        "waits": 2,
+        "computed": 1,
+        "full": 1,
+        "late": 1,
+    }

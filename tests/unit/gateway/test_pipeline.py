@@ -1,7 +1,9 @@
 """The pipeline over the real dispatcher, and below it the real residency: an answer says where it was computed."""
 
+import asyncio
 import contextlib
 import io
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,17 +12,19 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from prometheus_client import REGISTRY
 
 from gateway.api import ApiSettings, Doors, Observed, UploadLimits
 from gateway.audio import AudioSettings
 from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.jobs import Urgency
 from gateway.dispatch.settings import DispatchSettings
 from gateway.pipeline import Pipeline, PipelineSettings
 from gateway.routing.router import Router
 from gateway.routing.settings import RoutingSettings
 from gateway.transcript import Ask, Transcript
 from model_store.catalog.records import ModelRecord
-from model_store.errors import DeadlineExceeded, NoSpeech
+from model_store.errors import DeadlineExceeded, NoSpeech, QueueFull
 from model_store.predictors.hypotheses import Hypothesis, Identification, LidOptions, Outcome, Recognition
 from model_store.residency.devices import discover
 from model_store.residency.events import Demand
@@ -83,11 +87,12 @@ def model(version: str, kind: str, language: str | None) -> ModelRecord:
 MODELS: Final = (model("lid", "lid", None), model("zh", "asr", "zh"), model("en", "asr", "en"))
 
 
-def pipeline(residency: Any, *models: ModelRecord) -> Pipeline:
+def pipeline(
+    residency: Any, *models: ModelRecord, dispatcher: Dispatcher | None = None, interactive_s: float = 30.0
+) -> Pipeline:
     router = Router(models or MODELS, RoutingSettings())
-    return Pipeline(
-        Dispatcher(residency, DispatchSettings()), lambda: router, AudioSettings(), PipelineSettings(beam_size=1)
-    )
+    settings = PipelineSettings(beam_size=1, interactive_s=interactive_s)
+    return Pipeline(dispatcher or Dispatcher(residency, DispatchSettings()), lambda: router, AudioSettings(), settings)
 
 
 async def transcribed(it: Pipeline, **said: Any) -> Transcript:
@@ -135,6 +140,101 @@ async def test_transcript_that_came_too_late_says_where_its_language_was_heard()
         await transcribed(pipeline(Residency({"lid": STAND_IN, "zh": STAND_IN}, late)))
     partial = exceeded.value.partial
     assert (partial.devices, partial.is_degraded) == (("cpu",), True)
+
+
+# What it asks of dispatch ---------------------------------------------------------------------------------------------
+
+
+def computed() -> dict[str, float]:
+    """Segments that were computed, by class."""
+    name = "voxgate_queue_seconds_count"
+    return {urgency: REGISTRY.get_sample_value(name, {"class": urgency}) or 0.0 for urgency in Urgency}
+
+
+@pytest.mark.parametrize(
+    ("interactive_s", "said", "urgency"),
+    [
+        (30.0, {}, Urgency.INTERACTIVE),
+        (1.0, {}, Urgency.BULK),
+        (30.0, {"urgency": "bulk"}, Urgency.BULK),
+        (1.0, {"urgency": "auto"}, Urgency.BULK),  # nobody makes a long recording interactive
+    ],
+)
+async def test_recording_is_bulk_where_it_is_long_or_says_so(
+    interactive_s: float, said: dict[str, Any], urgency: Urgency
+) -> None:
+    before = computed()
+    await transcribed(pipeline(Residency({"lid": CPU, "zh": CPU}), interactive_s=interactive_s), **said)
+    assert {each for each in Urgency if computed()[each] > before[each]} == {urgency}
+
+
+class Full(Dispatcher):
+    """One with no place left."""
+
+    def check(self, version: str, **said: Any) -> None:
+        raise QueueFull(f"Too much waits for {version}.", retry_after_s=7.0)
+
+
+@pytest.mark.parametrize(("said", "asked"), [({}, "lid"), ({"language": "zh"}, "zh")])
+async def test_full_queue_is_told_before_the_audio_is_decoded(said: dict[str, Any], asked: str) -> None:
+    it = pipeline(None, dispatcher=Full(Residency({}), DispatchSettings()))  # type: ignore[arg-type]
+    with pytest.raises(QueueFull, match=asked) as full:
+        await it.transcribe(io.BytesIO(b"no audio at all"), Ask(request_id="r", **said))
+    assert full.value.retry_after_s == 7.0
+
+
+class Stuck(Residency):
+    """Gives no lease until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__({"zh": CPU})
+        self.is_wanted, self.gate = asyncio.Event(), asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def lease(self, version: str, demand: Demand) -> AsyncIterator[Lease]:
+        self.is_wanted.set()
+        await self.gate.wait()
+        async with super().lease(version, demand) as lease:
+            yield lease
+
+
+async def test_full_queue_answers_429_in_under_20_ms() -> None:
+    residency = Stuck()
+    it = pipeline(None, dispatcher=Dispatcher(residency, DispatchSettings(max_queue=1)))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(transcribed(it, language="zh"))
+    await residency.is_wanted.wait()
+    limits = UploadLimits(api=ApiSettings(), max_upload_bytes=10 * MIB)
+    app = Observed(Litestar(plugins=[Doors(limits, pipeline=lambda: it, readiness=list)]))
+    took_s = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door") as http:
+        for _ in range(20):
+            began_s = time.perf_counter()
+            answer = await http.post("/v1/audio/transcriptions", files={"file": CLIP}, data={"language": "zh"})
+            took_s.append(time.perf_counter() - began_s)
+            assert (answer.status_code, answer.headers["x-voxgate-code"]) == (429, "queue_full")
+            assert int(answer.headers["retry-after"]) >= 1
+    assert min(took_s) < 0.02  # others use the machine, too
+    residency.gate.set()
+    assert (await waiting).text == "你好"
+
+
+class Hurried(Dispatcher):
+    """One that no recording can be done by in time."""
+
+    def check_time(self, *_: Any, **__: Any) -> None:
+        raise DeadlineExceeded("It takes too long.")
+
+
+async def test_recording_that_cannot_be_done_in_time_is_refused_at_once_unless_a_part_will_do() -> None:
+    residency = Residency({"zh": CPU})
+    it = pipeline(None, dispatcher=Hurried(residency, DispatchSettings()))  # type: ignore[arg-type]
+    before = computed()
+    with pytest.raises(DeadlineExceeded, match="too long") as exceeded:
+        await transcribed(it, language="zh", timeout_s=60.0)
+    assert exceeded.value.partial.text == ""
+    assert computed() == before
+    assert (await transcribed(it, language="zh", timeout_s=60.0, partial=True)).text == "你好"
+    assert (await transcribed(it, language="zh")).text == "你好"
 
 
 # Through the door, down to a GPU that is lost and comes back ----------------------------------------------------------
