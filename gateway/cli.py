@@ -20,12 +20,14 @@ from admin.commands import models_commands, residency_command
 from admin.remote import Remote
 from gateway import client, doctor, logs
 from gateway.app import Gateway, create_app
-from gateway.serving import Server, address, listening, listening_locally
+from gateway.bench.command import HELP, LocalGateway, bench_command
+from gateway.serving import Server, address, listening, listening_locally, local_socket
 from gateway.settings import Settings, load
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.sql import open_catalog
-from model_store.errors import VoxgateError
+from model_store.errors import ModelUnavailable, VoxgateError
+from model_store.residency.owner import LOCK_FILE, is_owned
 from model_store.residency.settings import ResidencySettings
 
 log = structlog.get_logger()
@@ -124,6 +126,15 @@ def _remote(url: str | None) -> Remote:
     return Remote(url or address(settings.server), settings.admin.bootstrap_key)
 
 
+def _local_gateway() -> LocalGateway:
+    data_dir = _said.settings().server.data_path
+    if not is_owned(data_dir):
+        hint = "`voxgate serve` starts one, `--url` says where another server is."
+        raise ModelUnavailable(f"No gateway runs on this data directory. {hint}")
+    return LocalGateway(local_socket(data_dir), int((data_dir / LOCK_FILE).read_text()))
+
+
+app.command(name="bench", help=HELP)(bench_command(_local_gateway))
 app.add_typer(models_commands(_catalog, _store, _residency), name="models")
 app.command(name="residency")(residency_command(_remote))
 
