@@ -1,7 +1,7 @@
 """The artifact store: every published version and the graphs derived from it, as directories on one file system.
 
 versions/<digest>/            manifest.json, weights.safetensors, units.txt; never changes
-graphs/<digest>/<graph key>/  graph.json, graph.pdiparams, record.json; may be made again at any time
+graphs/<digest>/<graph key>/  record.json, and what it lists; may be made again at any time
 staging/                      work in progress
 """
 
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from model_store.artifacts.files import rename_durably, settle, verify, write_durably
-from model_store.artifacts.graphs import graph_key, read_record
+from model_store.artifacts.graphs import EngineName, GraphRecord, graph_key, look_up, read_record
 from model_store.artifacts.manifest import MANIFEST_FILE, Manifest, parse
 from model_store.artifacts.staging import clean, staging_dir
 from model_store.errors import ArtifactCorrupt, VersionImmutable
@@ -46,9 +46,9 @@ class ArtifactStore:
             self._check_unchanged(manifest.digest)
         return manifest.digest
 
-    def publish_graph(self, staged: Path, digest: str) -> Path:
+    def publish_graph(self, staged: Path, digest: str, engine: EngineName = "paddle") -> Path:
         """Make the files in `staged` the graph of a version for this environment; returns where it is."""
-        target = self.graph_dir(digest)
+        target = self.graph_dir(digest, engine)
         target.parent.mkdir(parents=True, exist_ok=True)
         settle(staged)
         while not rename_durably(staged, target):
@@ -65,16 +65,20 @@ class ArtifactStore:
             raise ArtifactCorrupt(f"Version {digest[:12]} is not in the artifact store. Import the model again.")
         return directory
 
-    def graph_dir(self, digest: str) -> Path:
-        """Where the graph of a version for this Paddle and these networks is, or would be."""
-        return self._graphs / digest / graph_key()
+    def graph_dir(self, digest: str, engine: EngineName = "paddle") -> Path:
+        """Where the graph of a version for this engine, this Paddle and these networks is, or would be."""
+        return self._graphs / digest / graph_key(engine)
 
-    def has_graph(self, digest: str) -> bool:
-        """Whether `graph_dir` holds a sound graph; reads all of it."""
+    def has_graph(self, digest: str, engine: EngineName = "paddle") -> bool:
+        """Whether `graph_dir` holds a sound graph, or for OpenVINO why there is none; reads all of it."""
         try:
-            return read_record(self.graph_dir(digest)).version == digest
+            return read_record(self.graph_dir(digest, engine)).version == digest
         except ArtifactCorrupt:
             return False
+
+    def converted(self, digest: str) -> GraphRecord | None:
+        """What became of a version's graphs for the OpenVINO that is here, where they were ever converted for it."""
+        return look_up(self.graph_dir(digest, "openvino"))
 
     def manifest(self, digest: str) -> Manifest:
         """The manifest of a version; raises ArtifactCorrupt when it is not the one that the digest names."""

@@ -69,8 +69,9 @@ class VersionRecord(Struct, frozen=True, kw_only=True):
 class Measurement(Struct, frozen=True, kw_only=True):
     """What loading a version really took, on one kind of device and in one precision.
 
-    Bytes are a worker's private bytes: `steady_bytes` the most of any run, `peak_bytes` the most while it loaded too.
-    `load_s` runs from the order to the first warm answer.
+    Where another engine than Paddle computes, it stands before the precision: "openvino-bf16". Bytes are a worker's
+    private bytes: `steady_bytes` the most of any run, `peak_bytes` the most while it loaded too. `load_s` runs from the
+    order to the first warm answer.
     """
 
     version: Digest

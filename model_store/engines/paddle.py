@@ -6,18 +6,12 @@ Paddle is imported when an engine is made, not with this module. The GPU branch 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from model_store.artifacts.graphs import model_file, params_file
-from model_store.engines.cpu import is_bf16_processor
 from model_store.engines.faults import as_error
+from model_store.engines.seam import Array, EnginePrecision, check_precision, contiguous
 from model_store.errors import LoadFailed, PredictFailed
-
-Array = npt.NDArray[Any]
-EnginePrecision = Literal["fp32", "bf16", "fp16"]
 
 # What Paddle's allocator takes at once on a GPU, before it grows.
 _GPU_POOL_MB = 100
@@ -25,7 +19,7 @@ _CACHED_SHAPES = 1
 
 
 class PaddleEngine:
-    """One graph, ready to run; not for use by two threads at once."""
+    """See `seam.Engine`."""
 
     def __init__(
         self,
@@ -43,7 +37,7 @@ class PaddleEngine:
 
         Raises LoadFailed, DeviceMemoryExhausted, or the DeviceFault after which the process has to end.
         """
-        _check_precision(precision, device)
+        check_precision(precision, device)
         _set_environ()
         try:
             self._predictor = _predictor(graph_dir, graph, precision, threads, device)
@@ -54,15 +48,12 @@ class PaddleEngine:
         self._outputs = dict(zip(outputs, self._predictor.get_output_names(), strict=True))
 
     def run(self, inputs: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
-        """Run the graph; copies out only the outputs in `wanted`.
-
-        Raises PredictFailed, DeviceMemoryExhausted, or the DeviceFault after which the process has to end.
-        """
+        """See `seam.Engine.run`."""
         try:
-            for name, array in inputs.items():
+            for name, array in contiguous(inputs).items():
                 handle = self._predictor.get_input_handle(name)
                 handle.reshape(array.shape)
-                handle.copy_from_cpu(np.ascontiguousarray(array))
+                handle.copy_from_cpu(array)
             self._predictor.run()
             return {name: self._copy(name) for name in wanted}
         except Exception as exc:
@@ -88,13 +79,6 @@ def _set_environ() -> None:
     # oneDNN keeps the code it made for each operation and shape, by default of 1024: 1200 clips of all lengths made
     # 339 MiB of a worker that takes 290 with 400 of them. Where every run is of another length it costs up to a tenth.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "400")
-
-
-def _check_precision(precision: EnginePrecision, device: str) -> None:
-    if precision == "bf16" and (device != "cpu" or not is_bf16_processor()):
-        raise LoadFailed("bf16 needs a processor with avx512_bf16 or amx_bf16. Load the version in fp32.")
-    if precision == "fp16" and device == "cpu":
-        raise LoadFailed("fp16 needs a GPU. Load the version in fp32 or bf16.")
 
 
 def _predictor(graph_dir: Path, graph: str, precision: EnginePrecision, threads: int, device: str) -> Any:

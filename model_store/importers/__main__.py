@@ -4,7 +4,8 @@
     wenet SOURCE ...                train.yaml, units.txt, global_cmvn, final.pt
     paddlespeech SOURCE ...         model.yaml, data/, exp/<name>/checkpoints/<name>.pdparams
     model --batch --store DIR       a JSON list of {"source", "name", "language", "domain", "layout"} on standard input
-    graph --store DIR [DIGEST ...]  export the graphs that this Paddle lacks, of all versions when none is said
+    graph --store DIR [DIGEST ...]  make the graphs that this Paddle lacks, or the OpenVINO that is installed, of all
+                                    versions when none is said
 
 A source is a directory or a `.tar.gz` of it. One JSON line of result per model on standard output, `{"error": code,
 "message": ...}` for one that failed; the exit status is 1 when any did. Everything else, Paddle's own talk included,
@@ -78,16 +79,24 @@ def _requests(arguments: argparse.Namespace) -> list[ImportRequest]:
 
 def _import_job(request: ImportRequest, store: ArtifactStore) -> Job:
     # Here, and not at the top: `--help` should not wait for Paddle.
+    from model_store.importers.conversion import convert
     from model_store.importers.layouts import import_model
 
-    return lambda: import_model(request, store)
+    def job() -> object:
+        imported = import_model(request, store)
+        convert(imported.version, store)
+        return imported
+
+    return job
 
 
 def _graph_job(store: ArtifactStore, digest: str) -> Job:
+    from model_store.importers.conversion import convert
     from model_store.importers.publishing import make_graph
 
     def job() -> object:
         make_graph(digest, store)
+        convert(digest, store)
         return {"version": digest}
 
     return job

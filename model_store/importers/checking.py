@@ -1,5 +1,6 @@
-"""Whether exported graphs answer as the network does, and whether a predictor runs on them."""
+"""Whether exported graphs answer as the network does, and converted ones as those; whether a predictor runs on them."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import paddle
 
-from model_store.artifacts.graphs import DECODER, GraphRecord
+from model_store.artifacts.graphs import DECODER, ENCODER, EngineName, GraphRecord
 from model_store.artifacts.manifest import Decoder, Manifest
+from model_store.engines.openvino import OpenVinoEngine
 from model_store.engines.paddle import PaddleEngine
+from model_store.engines.seam import Engine, EnginePrecision
 from model_store.errors import ImportFailed
 from model_store.nets.models import Network, Part
-from model_store.predictors.batching import features_of
+from model_store.predictors.batching import features_of, runs_of
 from model_store.predictors.features import Fbank
 from model_store.predictors.hypotheses import AsrOptions, LidOptions
 from model_store.predictors.load import load
@@ -23,6 +26,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 # One network computed by two libraries, both in float32.
 _TOLERANCE = 1e-4
+# What weights of 16 bits make of a log-probability: 0.027 at the most over ten networks and shapes of all kinds.
+_HALVED_TOLERANCE = 0.05
+# Rounded to bf16 the same products differ between two libraries by as much as either from fp32.
+_BF16_RATIO = 2.0
 # As many as the search makes of a second of speech, or more.
 _TOKENS = 12
 
@@ -56,21 +63,88 @@ def checks_of(net: Network, manifest: Manifest) -> list[Check]:
     return checks
 
 
-def check_predictor(manifest: Manifest, version_dir: Path, graph_dir: Path) -> None:
+def check_converted(
+    manifest: Manifest,
+    graphs: Mapping[str, Sequence[str]],
+    paddle_dir: Path,
+    exact_dir: Path,
+    halved_dir: Path,
+    precision: EnginePrecision,
+) -> None:
+    """Ask OpenVINO's graphs what Paddle's are asked, batches of several shapes; raises ImportFailed when they differ.
+
+    `exact_dir` has them with all bits of the weights, which shows that the conversion is right, and `halved_dir` as
+    they are served in `precision`.
+    """
+    encoded: list[npt.NDArray[Any]] = []
+    for graph in sorted(graphs, key=DECODER.__eq__):  # what it is asked about, the encoder has to answer first
+        asked, outputs = list(_questions(manifest, graph, encoded)), graphs[graph]
+        paddle = _answers(PaddleEngine(paddle_dir, graph, outputs), asked, outputs)
+        if graph == ENCODER:
+            encoded = [answer["encoded"][:1, : answer["encoded_frames"][0]] for answer in paddle]
+        exact = _farthest(_answers(OpenVinoEngine(exact_dir, graph, outputs), asked, outputs), paddle)
+        served = OpenVinoEngine(halved_dir, graph, outputs, precision=precision)
+        off, allowed = _farthest(_answers(served, asked, outputs), paddle), _HALVED_TOLERANCE
+        if precision == "bf16":
+            theirs = _answers(PaddleEngine(paddle_dir, graph, outputs, precision="bf16"), asked, outputs)
+            allowed += _BF16_RATIO * _farthest(theirs, paddle)
+        if not (exact <= _TOLERANCE and off <= allowed):
+            told = f"{exact:.2g} off in fp32, and {off:.2g} in {precision} with weights of 16 bits"
+            raise ImportFailed(f"The {graph} converted for OpenVINO is {told}; {allowed:.2g} would do.")
+
+
+def check_predictor(
+    manifest: Manifest,
+    version_dir: Path,
+    graph_dir: Path,
+    engine: EngineName = "paddle",
+    precision: EnginePrecision = "fp32",
+) -> None:
     """Load the version and have it recognise or classify the noise; whatever is wrong raises its own error."""
-    predictor = load(version_dir, graph_dir, precision="fp32", threads=1)
+    predictor = load(version_dir, graph_dir, precision=precision, threads=1, engine=engine)
     predictor.predict([_noise()], [AsrOptions() if manifest.kind == "asr" else LidOptions()])
 
 
-def _noise() -> npt.NDArray[np.float32]:
-    """One second, always the same."""
-    noise = np.random.default_rng(0).normal(0.0, 0.1, PCM_RATE_HZ)
+def _questions(manifest: Manifest, graph: str, encoded: Sequence[npt.NDArray[Any]]) -> Iterator[Arrays]:
+    """A clip alone, and some together of which most are padded; or a text, and ten, over what was encoded of those."""
+    if graph == DECODER and manifest.decoder:
+        for heard, n_texts, n_tokens in zip(encoded, (1, 10), (_TOKENS, 2 * _TOKENS), strict=True):
+            yield _texts(manifest.decoder, manifest.units, n_texts, n_tokens) | {"encoded": heard}
+        return
+    for lengths_s in ((1.0,), (3.0, 2.2, 0.7)):
+        features = features_of([_noise(length_s) for length_s in lengths_s], Fbank.of(manifest))
+        for run in runs_of(features, manifest.encoder.min_frames):
+            yield {"feats": run.feats, "lengths": run.lengths}
+
+
+def _answers(engine: Engine, asked: Sequence[Arrays], outputs: Sequence[str]) -> list[Arrays]:
+    return [engine.run(inputs, outputs) for inputs in asked]
+
+
+def _farthest(found: Sequence[Arrays], answers: Sequence[Arrays]) -> float:
+    """How far the worst number is off; of one beyond 5, as of log-probabilities that matter less, in proportion.
+
+    Padding does not count, nor does the order of units that are nearly as likely. NaN where one is.
+    """
+    worst = [0.0]
+    for mine, theirs in zip(found, answers, strict=True):
+        for name in theirs.keys() - {"top_ids"}:
+            off = np.abs(mine[name].astype(np.float64) - theirs[name]) / np.maximum(1.0, np.abs(theirs[name]) / 5)
+            frames = theirs.get("encoded_frames")
+            kept = [off] if frames is None or off.ndim < 2 else [row[:n] for row, n in zip(off, frames, strict=True)]
+            worst += [float(row.max(initial=0.0)) for row in kept]
+    return float(np.max(worst))
+
+
+def _noise(length_s: float = 1.0) -> npt.NDArray[np.float32]:
+    """Always the same."""
+    noise = np.random.default_rng(0).normal(0.0, 0.1, int(length_s * PCM_RATE_HZ))
     return noise.clip(-1.0, 1.0).astype(np.float32)
 
 
-def _texts(shape: Decoder, units: int) -> Arrays:
-    tokens = np.random.default_rng(0).integers(0, units, (2, _TOKENS))
-    starts, ends = np.full((2, 1), shape.sos), np.full((2, 1), shape.eos)
+def _texts(shape: Decoder, units: int, n_texts: int = 2, n_tokens: int = _TOKENS) -> Arrays:
+    tokens = np.random.default_rng(0).integers(0, units, (n_texts, n_tokens))
+    starts, ends = np.full((n_texts, 1), shape.sos), np.full((n_texts, 1), shape.eos)
     directions = {"": tokens, "reverse_": tokens[:, ::-1]} if shape.reverse_blocks else {"": tokens}
     told = {f"{name}tokens": np.concatenate([starts, text], axis=1) for name, text in directions.items()}
     return told | {f"{name}targets": np.concatenate([text, ends], axis=1) for name, text in directions.items()}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct, structs
 
+from model_store.artifacts.graphs import EngineName, can_convert
 from model_store.artifacts.store import ArtifactStore
 from model_store.errors import ImportFailed
 from model_store.importers.request import Layout
@@ -40,12 +41,16 @@ async def import_models(orders: Sequence[Order], store: ArtifactStore) -> list[s
 
 
 async def make_graphs(versions: Sequence[str], store: ArtifactStore) -> None:
-    """Export the graphs that this Paddle lacks, of versions that were imported with another or an older network code.
+    """Make the graphs that this Paddle lacks, of versions that were imported with another or an older network code.
 
-    What cannot be made is logged: its version fails when it is loaded, and the others serve.
+    So too those for OpenVINO, of versions that were imported before it was installed. What cannot be made is logged:
+    its version fails when it is loaded, or is left to Paddle, and the others serve.
     """
+    engines: tuple[EngineName, ...] = ("paddle", "openvino") if can_convert() else ("paddle",)
     # There or not: whether it is sound would take reading all of them, and is seen when one is loaded.
-    lacking = [version for version in versions if not store.graph_dir(version).is_dir()]
+    lacking = [
+        version for version in versions if not all(store.graph_dir(version, engine).is_dir() for engine in engines)
+    ]
     if not lacking:
         return
     log.info("importers.making_graphs", versions=[version[:12] for version in lacking])

@@ -8,13 +8,14 @@ import numpy.typing as npt
 
 from model_store.artifacts.graphs import TOP_TOKENS
 from model_store.artifacts.manifest import Manifest
+from model_store.engines.seam import Engine
 from model_store.errors import PredictFailed
 from model_store.predictors.alignment import peaks
 from model_store.predictors.batching import SHORT_CLIP, Run, features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
 from model_store.predictors.frames import Frames
 from model_store.predictors.hypotheses import AsrOptions, Hypothesis, Options, Recognition
-from model_store.predictors.predictor import PCM_RATE_HZ, Engine, FloatArray, Prediction
+from model_store.predictors.predictor import PCM_RATE_HZ, FloatArray, Prediction
 from model_store.predictors.rescoring import Rescored, Rescorer
 from model_store.predictors.search import Path, greedy, prefix_beam
 from model_store.predictors.stages import Stopwatch

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model_store.artifacts.manifest import Manifest
+from model_store.engines.seam import Engine
 from model_store.errors import PredictFailed
 from model_store.predictors.batching import SHORT_CLIP, features_of, runs_of, warm_up_features
 from model_store.predictors.features import Fbank
 from model_store.predictors.hypotheses import Identification, LidOptions, Options
-from model_store.predictors.predictor import Engine, FloatArray, Prediction
+from model_store.predictors.predictor import FloatArray, Prediction
 from model_store.predictors.stages import Stopwatch
 
 _POSTERIORS = ("log_posteriors",)

@@ -1,7 +1,7 @@
 """What every predictor does: audio in, outcomes out, and how long each stage took."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,6 @@ class Prediction(Struct, frozen=True):
 
     outcomes: list[Outcome]
     stages_s: dict[str, float]
-
-
-class Engine(Protocol):
-    """A graph that is loaded: named arrays in and out."""
-
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]], wanted: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Run the graph once; what is not in `wanted` is not copied out. Raises PredictFailed."""
 
 
 class Predictor(Protocol):

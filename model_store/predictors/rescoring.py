@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_store.artifacts.manifest import Decoder
+from model_store.engines.seam import Engine
 from model_store.errors import PredictFailed
 from model_store.predictors.hypotheses import AsrOptions
-from model_store.predictors.predictor import Engine, FloatArray
+from model_store.predictors.predictor import FloatArray
 from model_store.predictors.search import Path
 
 Array = npt.NDArray[Any]

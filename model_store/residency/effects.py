@@ -11,9 +11,11 @@ from typing import Any
 
 import structlog
 
+from model_store.artifacts.graphs import EngineName, GraphRecord
 from model_store.artifacts.manifest import Manifest
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.records import DeviceKind
+from model_store.engines.choice import choose, hindrance
 from model_store.engines.cpu import best_cpu_precision
 from model_store.errors import DeviceMemoryExhausted, LoadFailed, VoxgateError
 from model_store.predictors.hypotheses import Precision
@@ -94,6 +96,7 @@ class Effects:
         self._settings = runtime_settings
         self._report = report
         self._manifests: dict[str, Manifest] = {}
+        self._converted: dict[str, GraphRecord | None] = {}
         self._lives: dict[int, _Life] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._freeing: set[asyncio.Task[None]] = set()
@@ -163,10 +166,14 @@ class Effects:
         return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()})
 
     def loading(self, version: str, kind: DeviceKind) -> Loading:
-        """How a version is loaded on a kind of device; raises ArtifactCorrupt when it is not in the store."""
+        """How a version is loaded on a kind of device.
+
+        Raises ArtifactCorrupt when it is not in the store, LoadFailed when the engine that is demanded cannot run it.
+        """
         if version not in self._manifests:
             self._manifests[version] = self._store.manifest(version)
-        return Loading(self._manifests[version], kind, self._precision(kind))
+        precision = self._precision(kind)
+        return Loading(self._manifests[version], kind, precision, self._engine(version, kind, precision))
 
     def model(self, version: str) -> str:
         """The name of the model that a version belongs to; it has been loaded before."""
@@ -177,6 +184,16 @@ class Effects:
         if wanted != "auto":
             return wanted
         return "fp16" if kind == "gpu" else best_cpu_precision()
+
+    def _engine(self, version: str, kind: DeviceKind, precision: Precision) -> EngineName:
+        is_new = version not in self._converted
+        if is_new:
+            self._converted[version] = self._store.converted(version)
+        converted = self._converted[version]
+        engine = choose(self._settings.engine, kind, precision, converted)
+        if is_new and converted and engine == "paddle" and (kind, self._settings.engine) == ("cpu", "auto"):
+            log.warning("residency.not_converted", version=version[:_SHORT], reason=hindrance(precision, converted))
+        return engine
 
     def _run(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None) -> None:
         tasks = self._tasks if among is None else among
@@ -232,7 +249,8 @@ class Effects:
         size = self._sizes.learn(life.loading, taken, load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
         metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
-        log.info("residency.loaded", **life.told, load_s=round(load_s, 3), bytes=taken.steady_bytes, **loaded.stages_s)
+        told = {**life.told, "engine": life.loading.engine, "bytes": taken.steady_bytes, **loaded.stages_s}
+        log.info("residency.loaded", **told, load_s=round(load_s, 3))
         self._report(Loaded(resident, size.steady_bytes))
         await self._sizes.save(life.loading)
 
@@ -267,10 +285,11 @@ class Effects:
         version = life.loading.manifest.digest
         return Load(
             version_dir=str(self._store.version_dir(version)),
-            graph_dir=str(self._store.graph_dir(version)),
+            graph_dir=str(self._store.graph_dir(version, life.loading.engine)),
             precision=life.loading.precision,
             threads=self._settings.threads,
             device=life.device.id,
+            engine=life.loading.engine,
         )
 
     def _broke(self, resident: int, life: _Life, error: VoxgateError, *, has_died: bool = False) -> None:

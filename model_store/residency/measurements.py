@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from model_store.artifacts.graphs import EngineName
 from model_store.artifacts.manifest import Manifest
 from model_store.catalog.protocol import Catalog
 from model_store.catalog.records import DeviceKind, Measurement
@@ -23,11 +24,13 @@ class Loading:
     manifest: Manifest
     kind: DeviceKind
     precision: Precision
+    engine: EngineName = "paddle"
 
     @property
-    def key(self) -> tuple[str, DeviceKind, Precision]:
-        """As the catalogue keeps it."""
-        return self.manifest.digest, self.kind, self.precision
+    def key(self) -> tuple[str, DeviceKind, str]:
+        """As the catalogue keeps it: it has no column for the engine, so OpenVINO is named with the precision."""
+        computed = self.precision if self.engine == "paddle" else f"{self.engine}-{self.precision}"
+        return self.manifest.digest, self.kind, computed
 
 
 class Measurements:
@@ -38,14 +41,14 @@ class Measurements:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._known: dict[tuple[str, DeviceKind, Precision], Measurement] = {}
+        self._known: dict[tuple[str, DeviceKind, str], Measurement] = {}
 
     async def size(self, loading: Loading) -> Size:
         """The measured size, or else the predicted one."""
         if loading.key not in self._known:
             measured = await self._catalog.measurement(*loading.key)
             if measured is None:
-                return predicted(loading.manifest, loading.kind, loading.precision)
+                return predicted(loading.manifest, loading.kind, loading.precision, loading.engine)
             self._known[loading.key] = measured
         known = self._known[loading.key]
         return Size(known.steady_bytes, known.peak_bytes)

@@ -82,7 +82,7 @@ class ResidencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Meta(
             ge=0,
             description="Segments that may wait for a version per device that it is on; more, or one that is late, "
-            "ask for a copy. Less than `dispatch.max_batch` is of no use.",
+            "ask for a copy. Less than one batch takes is of no use.",
         ),
     ] = 8
     copies_after_s: Annotated[

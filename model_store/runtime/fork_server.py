@@ -84,7 +84,7 @@ def main() -> None:
     """Import what every worker needs, then serve. Arguments: the control socket's descriptor, the gateway's id."""
     control, gateway = map(int, sys.argv[1:])
     end_with_parent(gateway)
-    from model_store.engines.paddle import preload
+    from model_store.engines.choice import preload
     from model_store.runtime import worker  # noqa: F401  (compiles the search before the first fork)
 
     preload()

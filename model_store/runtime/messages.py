@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from model_store.artifacts.graphs import EngineName
 from model_store.errors import VoxgateError, by_code
 from model_store.predictors.hypotheses import Options, Outcome, Precision
 
@@ -20,13 +21,14 @@ BYTES_PER_SAMPLE: Final = 4
 
 
 class Load(Struct, frozen=True, tag="load", kw_only=True):
-    """Make the predictor of a version, and warm it up."""
+    """Make the predictor of a version, and warm it up; `graph_dir` has its graphs for this engine."""
 
     version_dir: str
     graph_dir: str
     precision: Precision
     threads: int
     device: str
+    engine: EngineName = "paddle"
 
 
 class Item(Struct, frozen=True):

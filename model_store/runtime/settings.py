@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from model_store.engines.choice import EngineChoice
+
 
 class RuntimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Workers: how they are started, and how long the gateway is patient with them."""
@@ -12,6 +14,15 @@ class RuntimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Literal["auto", "fp32", "bf16", "fp16"],
         Meta(description="How weights are computed with; auto is bf16 or fp16 where the device has it, else fp32."),
     ] = "auto"
+    engine: Annotated[
+        EngineChoice,
+        Meta(
+            description=(
+                "What computes on a CPU; auto is OpenVINO where it is installed and answered as Paddle does when the "
+                "version was converted, else Paddle. A GPU always has Paddle."
+            )
+        ),
+    ] = "paddle"
     threads: Annotated[int, Meta(ge=0, description="Threads of one worker's engine; 0 is one per core.")] = 0
     start: Annotated[
         Literal["auto", "fork", "spawn"],

@@ -13,7 +13,7 @@ def main() -> None:
     """Wait to be needed; end with the gateway. Arguments: the control socket's descriptor, the gateway's id."""
     descriptor, gateway = map(int, sys.argv[1:])
     end_with_parent(gateway)
-    from model_store.engines.paddle import preload
+    from model_store.engines.choice import preload
     from model_store.runtime.worker import serve
 
     preload()

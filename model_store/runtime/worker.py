@@ -98,6 +98,7 @@ class Worker:
                 precision=message.precision,
                 threads=message.threads,
                 device=message.device,
+                engine=message.engine,
             )
             loaded_s = time.perf_counter()
             self._send_heartbeat()

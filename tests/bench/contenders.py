@@ -1,6 +1,7 @@
 """`python -m tests.bench.contenders KIND FOLDER`: a process that runs the full-size encoder in one way, when asked to.
 
-KIND is `eager`, fp32 or bf16; `export` writes the graph that the last two run into FOLDER.
+KIND is `eager`, fp32, bf16, or with OpenVINO `openvino-fp32` or `openvino-bf16`; `export` writes what all but the first
+run into FOLDER.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from model_store.artifacts.graphs import can_convert
 from model_store.artifacts.manifest import Manifest, Source
 from tests.manifests import SMALL_CONFORMER
 from tests.reference.networks import N_MELS, NETWORKS, settings
@@ -28,7 +30,7 @@ Turn = Callable[[np.ndarray, np.ndarray], object]
 def main() -> None:
     """Be the contender that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["export", "eager", "fp32", "bf16"])
+    parser.add_argument("kind", choices=["export", "eager", "fp32", "bf16", "openvino-fp32", "openvino-bf16"])
     parser.add_argument("folder", type=Path)
     said = parser.parse_args()
     if said.kind == "export":
@@ -80,15 +82,16 @@ def eager() -> Turn:
     return run
 
 
-def ours(graph_dir: Path, precision: str) -> Turn:
+def ours(graph_dir: Path, kind: str) -> Turn:
     """The exported graph, and what the search needs of its answer."""
-    from model_store.engines.paddle import PaddleEngine, preload
+    from model_store.engines.choice import make_engine, preload
 
     preload()  # as in a worker, before anything else imports Paddle
     from model_store.nets.models import CtcEncoder
 
+    *engine_name, precision = kind.split("-")
     how: dict[str, Any] = {"precision": precision, "threads": THREADS}
-    engine = PaddleEngine(graph_dir, "encoder", CtcEncoder.outputs, **how)
+    engine = make_engine("openvino" if engine_name else "paddle", graph_dir, "encoder", CtcEncoder.outputs, **how)
     wanted = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames", "encoded")
     return lambda feats, lengths: engine.run({"feats": feats, "lengths": lengths}, wanted)
 
@@ -103,6 +106,11 @@ def export(graph_dir: Path) -> None:
     about: dict[str, Any] = {"name": "bench", "kind": "asr", "language": "zh", "sample_rate_hz": 16000, "files": {}}
     manifest = Manifest(units=UNITS, encoder=shape, source=Source(layout="bench", files={}), **about)
     export_graphs(build(manifest), graph_dir)
+    if can_convert():
+        from model_store.engines.openvino import save
+        from model_store.importers.conversion import to_onnx
+
+        save(to_onnx(graph_dir, "encoder", graph_dir), graph_dir, "encoder", is_halved=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from model_store.artifacts.graphs import can_convert
 from model_store.engines.cpu import is_bf16_processor
 from tests.bench.contenders import THREADS, TURN_S, UNITS
 from tests.bench.machine import machine
@@ -49,7 +50,11 @@ def contenders() -> dict[str, Contender]:
         "eager_amd": Contender("the same, `MKL_DEBUG_CPU_TYPE=5`", "eager", {"MKL_DEBUG_CPU_TYPE": "5"}),
         "fp32": Contender("fp32", "fp32", {}),
     }
-    return found | ({"bf16": Contender("bf16", "bf16", {})} if is_bf16_processor() else {})
+    found |= {"bf16": Contender("bf16", "bf16", {})} if is_bf16_processor() else {}
+    if can_convert():
+        precisions = [name for name in ("fp32", "bf16") if name in found]
+        found |= {f"openvino-{name}": Contender(f"OpenVINO {name}", f"openvino-{name}", {}) for name in precisions}
+    return found
 
 
 def main() -> None:

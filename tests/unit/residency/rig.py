@@ -11,6 +11,7 @@ from typing import Any
 import pynvml
 import pytest
 
+from model_store.artifacts.graphs import EngineName, GraphRecord
 from model_store.artifacts.manifest import Manifest
 from model_store.catalog.sql import SqlCatalog, open_catalog
 from model_store.errors import VoxgateError
@@ -82,6 +83,7 @@ class Shelf:
     """The part of the artifact store that the manager asks."""
 
     def __init__(self, *manifests: Manifest) -> None:
+        self.conversions: dict[str, GraphRecord] = {}
         self._manifests: dict[str, Manifest] = {}
         for each in manifests:
             self.add(each)
@@ -95,8 +97,11 @@ class Shelf:
     def version_dir(self, digest: str) -> Path:
         return Path("/versions") / digest
 
-    def graph_dir(self, digest: str) -> Path:
-        return Path("/graphs") / digest
+    def graph_dir(self, digest: str, engine: EngineName = "paddle") -> Path:
+        return Path("/graphs") / digest / engine
+
+    def converted(self, digest: str) -> GraphRecord | None:
+        return self.conversions.get(digest)
 
 
 class ScriptedWorker:
