@@ -6,10 +6,11 @@ form of them, where there is one, is kept in the same way and under its version 
 
 "encoder"     feats (B, T, n_mels) float32, lengths (B,) int64 -> top_log_probs (B, T', K), top_ids (B, T', K) int32,
               blank_log_probs (B, T'), encoded_frames (B,), log_probs (B, T', V), encoded (B, T', size)
-"decoder"     encoded (1, T', size) without padding, tokens and targets (N, L) int64, which are sos and a hypothesis,
-              and the hypothesis and eos, padded with eos -> token_log_probs (N, L), of each target; where there is a
-              decoder from right to left, the same of reversed hypotheses: reverse_tokens, reverse_targets ->
-              reverse_token_log_probs. What stands at padding means nothing.
+"decoder"     encoded (1, T', size) without padding, and the hypotheses as a tree of M nodes, of which each has a token
+              and is the end of a prefix: tokens (M,) int64, sos first, depths (M,) int64, seen (M, M) float32 (1 where
+              the column is on the way to the row, or is it), and steps (S, 2) int64, a node and a token that follows
+              it, eos at the end -> token_log_probs (S,); where there is a decoder from right to left, the same of
+              reversed hypotheses: reverse_tokens and so on -> reverse_token_log_probs
 "classifier"  feats, lengths -> log_posteriors (B, L)
 
 Probabilities are natural logarithms, float32.
@@ -29,7 +30,7 @@ from model_store.errors import ArtifactCorrupt
 
 # Raise it with every change in `model_store.nets` that makes another graph of the same weights. It stands here, and
 # not in `nets`, because the gateway needs it to find a graph and may not import Paddle.
-NETS_REVISION = 3
+NETS_REVISION = 4
 
 EngineName = Literal["paddle", "openvino"]
 

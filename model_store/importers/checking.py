@@ -21,6 +21,7 @@ from model_store.predictors.features import Fbank
 from model_store.predictors.hypotheses import AsrOptions, LidOptions
 from model_store.predictors.load import load
 from model_store.predictors.predictor import PCM_RATE_HZ
+from model_store.predictors.prefixes import PrefixTree
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -143,11 +144,15 @@ def _noise(length_s: float = 1.0) -> npt.NDArray[np.float32]:
 
 
 def _texts(shape: Decoder, units: int, n_texts: int = 2, n_tokens: int = _TOKENS) -> Arrays:
-    tokens = np.random.default_rng(0).integers(0, units, (n_texts, n_tokens))
-    starts, ends = np.full((n_texts, 1), shape.sos), np.full((n_texts, 1), shape.eos)
-    directions = {"": tokens, "reverse_": tokens[:, ::-1]} if shape.reverse_blocks else {"": tokens}
-    told = {f"{name}tokens": np.concatenate([starts, text], axis=1) for name, text in directions.items()}
-    return told | {f"{name}targets": np.concatenate([text, ends], axis=1) for name, text in directions.items()}
+    """Hypotheses, in each direction that the decoder reads."""
+    texts = np.random.default_rng(0).integers(0, units, (n_texts, n_tokens)).tolist()
+    told: Arrays = {}
+    for prefix, step in (("", 1), ("reverse_", -1)) if shape.reverse_blocks else (("", 1),):
+        tree = PrefixTree(shape.sos, shape.eos)
+        for text in texts:
+            tree.add(text[::step])
+        told |= {prefix + name: array for name, array in tree.arrays().items()}
+    return told
 
 
 def _run_eagerly(part: Part, inputs: Arrays) -> Arrays:

@@ -1,4 +1,4 @@
-"""The attention decoders of the U2 family, which score hypotheses of one utterance, all at once.
+"""The attention decoders of the U2 family, which score hypotheses of one utterance, all at once, in a tree.
 
 Zhang et al. 2020 (U2, arXiv 2012.05481), section 3, and Wu et al. 2021 (U2++, arXiv 2106.05642), section 2.2, for the
 one from right to left. Names of layers, and so of weights, are WeNet's (wenet/transformer/decoder.py).
@@ -16,7 +16,7 @@ from paddle.static import InputSpec
 from model_store.artifacts.manifest import Decoder as Shape
 from model_store.nets.attention import Attention
 from model_store.nets.feedforward import FeedForward
-from model_store.nets.positions import MAX_POSITIONS, earlier, penalty_of, sinusoids
+from model_store.nets.positions import MAX_POSITIONS, penalty_of, sinusoids
 
 
 class DecoderBlock(nn.Layer):
@@ -31,15 +31,12 @@ class DecoderBlock(nn.Layer):
         self.norm1 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
         self.norm2 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
         self.norm3 = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
-        self.size = size
 
     def forward(self, x: paddle.Tensor, encoded: paddle.Tensor, penalty: paddle.Tensor) -> paddle.Tensor:
-        """x: (N, L, size); encoded: (1, T', size); penalty: (L, L)."""
+        """x: (1, M, size); encoded: (1, T', size); penalty: (M, M)."""
         said = self.norm1(x)
         x = x + self.self_attn(said, said, penalty)
-        # The hypotheses become one long row of queries, so that keys and values of the sound are there once.
-        heard = self.src_attn(self.norm2(x).reshape([1, -1, self.size]), encoded)
-        x = x + heard.reshape(paddle.shape(x))
+        x = x + self.src_attn(self.norm2(x), encoded)
         return x + self.feed_forward(self.norm3(x))
 
 
@@ -56,24 +53,30 @@ class TransformerDecoder(nn.Layer):
         self.decoders = nn.LayerList([DecoderBlock(shape, size) for _ in range(blocks)])
         self.after_norm = nn.LayerNorm(size, epsilon=shape.norm_epsilon)
         self.output_layer = nn.Linear(size, units)
-        positions = paddle.to_tensor(sinusoids(MAX_POSITIONS, size))
+        positions = paddle.to_tensor(sinusoids(MAX_POSITIONS, size)[0])
         self.register_buffer("positions", positions, persistable=False)
-        self.inputs = (InputSpec([1, None, size], "float32", "encoded"), *_token_inputs(""))
+        self.inputs = (InputSpec([1, None, size], "float32", "encoded"), *_tree_inputs(""))
 
-    def forward(self, encoded: paddle.Tensor, tokens: paddle.Tensor, targets: paddle.Tensor) -> tuple[paddle.Tensor]:
-        """The log-probability of each target (N, L), where the tokens before it were said.
+    def forward(
+        self,
+        encoded: paddle.Tensor,
+        tokens: paddle.Tensor,
+        depths: paddle.Tensor,
+        seen: paddle.Tensor,
+        steps: paddle.Tensor,
+    ) -> tuple[paddle.Tensor]:
+        """The log-probability of each step (S,), where the tokens on the way to its node were said.
 
-        encoded: (1, T', size), of one utterance without padding; tokens: (N, L) int64, a start and a hypothesis;
-        targets: (N, L) int64, the hypothesis and an end. Padding comes last, so no token sees it.
+        encoded: (1, T', size), of one utterance without padding; of each node its token and its depth (M,) int64, and
+        seen (M, M) float32: 1 for the nodes on the way to it and for itself; steps: (S, 2) int64, a node and a token.
         """
-        length = paddle.shape(tokens)[1]
-        x = self.embed(tokens) * self.scale + self.positions[:, :length]
-        penalty = penalty_of(earlier(length))
+        x = self.embed(tokens) * self.scale + paddle.gather(self.positions, depths)
+        x, penalty = x.unsqueeze(0), penalty_of(seen)
         for block in self.decoders:
             x = block(x, encoded, penalty)
-        logits = self.output_layer(self.after_norm(x))
-        chosen = paddle.take_along_axis(logits, targets.unsqueeze(-1), axis=-1).squeeze(-1)
-        return (chosen - paddle.logsumexp(logits, axis=-1),)
+        logits = self.output_layer(self.after_norm(x)).squeeze(0)
+        sums = paddle.gather(paddle.logsumexp(logits, axis=-1), steps[:, 0])
+        return (paddle.gather_nd(logits, steps) - sums,)
 
 
 class BitransformerDecoder(nn.Layer):
@@ -86,20 +89,24 @@ class BitransformerDecoder(nn.Layer):
         super().__init__()
         self.left_decoder = TransformerDecoder(shape, size, units, shape.blocks)
         self.right_decoder = TransformerDecoder(shape, size, units, shape.reverse_blocks)
-        self.inputs = (*self.left_decoder.inputs, *_token_inputs("reverse_"))
+        self.inputs = (*self.left_decoder.inputs, *_tree_inputs("reverse_"))
 
     def forward(
         self,
         encoded: paddle.Tensor,
         tokens: paddle.Tensor,
-        targets: paddle.Tensor,
+        depths: paddle.Tensor,
+        seen: paddle.Tensor,
+        steps: paddle.Tensor,
         reverse_tokens: paddle.Tensor,
-        reverse_targets: paddle.Tensor,
+        reverse_depths: paddle.Tensor,
+        reverse_seen: paddle.Tensor,
+        reverse_steps: paddle.Tensor,
     ) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """See `TransformerDecoder.forward`; the last two are of the reversed hypotheses."""
+        """See `TransformerDecoder.forward`; the last four are of the reversed hypotheses."""
         return (
-            *self.left_decoder(encoded, tokens, targets),
-            *self.right_decoder(encoded, reverse_tokens, reverse_targets),
+            *self.left_decoder(encoded, tokens, depths, seen, steps),
+            *self.right_decoder(encoded, reverse_tokens, reverse_depths, reverse_seen, reverse_steps),
         )
 
 
@@ -110,5 +117,10 @@ def build_decoder(shape: Shape, size: int, units: int) -> TransformerDecoder | B
     return TransformerDecoder(shape, size, units, shape.blocks)
 
 
-def _token_inputs(prefix: str) -> tuple[InputSpec, ...]:
-    return tuple(InputSpec([None, None], "int64", prefix + name) for name in ("tokens", "targets"))
+def _tree_inputs(prefix: str) -> tuple[InputSpec, ...]:
+    return (
+        InputSpec([None], "int64", f"{prefix}tokens"),
+        InputSpec([None], "int64", f"{prefix}depths"),
+        InputSpec([None, None], "float32", f"{prefix}seen"),
+        InputSpec([None, 2], "int64", f"{prefix}steps"),
+    )

@@ -25,12 +25,6 @@ def present(n_frames: paddle.Tensor, length: paddle.Tensor) -> paddle.Tensor:
     return (paddle.arange(length, dtype="int64").unsqueeze(0) < n_frames.unsqueeze(1)).astype("float32")
 
 
-def earlier(length: paddle.Tensor) -> paddle.Tensor:
-    """(length, length) float32: 1 where the column is the row or stands before it."""
-    at = paddle.arange(length, dtype="int64")
-    return (at.unsqueeze(0) <= at.unsqueeze(1)).astype("float32")
-
-
 def in_chunks(length: paddle.Tensor, chunk_frames: int, left_chunks: int) -> paddle.Tensor:
     """(length, length) float32: 1 where the column's chunk is the row's or one of the `left_chunks` before it.
 

@@ -1,29 +1,25 @@
 """Attention rescoring: the texts of the CTC search, judged by the attention decoder.
 
-As WeNet and PaddleSpeech do it (wenet/models/transformer/search.py; paddlespeech/s2t/models/u2/u2.py).
+With the scores of WeNet and PaddleSpeech (wenet/models/transformer/search.py; paddlespeech/s2t/models/u2/u2.py), which
+pad the texts to a batch; here what they begin with in common is computed once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from model_store.artifacts.manifest import Decoder
 from model_store.engines.seam import Engine
 from model_store.errors import PredictFailed
 from model_store.predictors.hypotheses import AsrOptions
 from model_store.predictors.predictor import FloatArray
+from model_store.predictors.prefixes import Array, PrefixTree
 from model_store.predictors.search import Path
 
-Array = npt.NDArray[Any]
-
-# Tokens of one run, padding included: ten texts of half a minute. More are shared out over several runs, so that a wide
-# beam takes no more memory than was warmed up.
-MAX_RUN_TOKENS = 2048
-# Texts are padded to a multiple of this, so that an engine sees few shapes.
-_BUCKET_TOKENS = 8
+# Tokens of one run, common beginnings counted once: about ten texts of half a minute. More are shared out over several
+# runs, so that a wide beam takes no more memory than was warmed up.
+MAX_RUN_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +29,24 @@ class Rescored:
     path: Path
     token_log_probs: tuple[float, ...]
     confidence_log_prob: float
+
+
+@dataclass(eq=False)
+class _Tree:
+    """Texts in one reading direction, and the steps of each."""
+
+    nodes: PrefixTree
+    prefix: str
+    steps: list[list[int]] = field(default_factory=list)
+
+    def add(self, text: tuple[int, ...]) -> None:
+        self.steps.append(self.nodes.add(text[::-1] if self.prefix else text))
+
+    def has_room_for(self, text: tuple[int, ...]) -> bool:
+        return not self.steps or len(self.nodes) + len(text) <= MAX_RUN_TOKENS
+
+    def inputs(self) -> dict[str, Array]:
+        return {self.prefix + name: array for name, array in self.nodes.arrays().items()}
 
 
 class Rescorer:
@@ -49,54 +63,54 @@ class Rescorer:
         encoded: (T', size) float32, the encoder's frames of the utterance, none of them padding. An empty text is
         judged by the probability of ending at once. Raises PredictFailed.
         """
-        length = _padded_length(paths)
-        per_run = max(1, MAX_RUN_TOKENS // length)
         found: list[Rescored] = []
-        for first in range(0, len(paths), per_run):
-            found += self._judge(encoded, paths[first : first + per_run], length, options)
+        for trees in self._shared_out(paths):
+            found += self._judge(encoded, paths[len(found) :], trees, options)
         return sorted(found, key=lambda one: one.path.score, reverse=True)
 
     def warm_up(self, encoded: FloatArray) -> None:
         """Run the largest shape that there is over these frames."""
-        options = AsrOptions()
-        longest = MAX_RUN_TOKENS // options.beam_size // _BUCKET_TOKENS * _BUCKET_TOKENS - 1
-        self(encoded, [Path((0,) * longest, 0.0)] * options.beam_size, options)
+        self(encoded, [Path((0,) * (MAX_RUN_TOKENS - 1), 0.0)], AsrOptions())
 
-    def _judge(self, encoded: FloatArray, paths: Sequence[Path], length: int, options: AsrOptions) -> list[Rescored]:
+    def _shared_out(self, paths: Sequence[Path]) -> Iterator[list[_Tree]]:
+        """The texts in order, as many to a run as it holds: a tree for each direction of reading."""
+        trees = self._trees()
+        for path in paths:
+            if not all(tree.has_room_for(path.tokens) for tree in trees):
+                yield trees
+                trees = self._trees()
+            for tree in trees:
+                tree.add(path.tokens)
+        if paths:
+            yield trees
+
+    def _trees(self) -> list[_Tree]:
+        prefixes = ("", "reverse_") if self._decoder.reverse_blocks else ("",)
+        return [_Tree(PrefixTree(self._decoder.sos, self._decoder.eos), prefix) for prefix in prefixes]
+
+    def _judge(
+        self, encoded: FloatArray, paths: Sequence[Path], trees: Sequence[_Tree], options: AsrOptions
+    ) -> list[Rescored]:
         """One run of the decoder, in which all texts look at the same frames."""
         ctc_weight = self._decoder.ctc_weight if options.ctc_weight is None else options.ctc_weight
         reverse_weight = self._reverse_weight(options)
-        texts = [path.tokens for path in paths]
         inputs: dict[str, Array] = {"encoded": np.ascontiguousarray(encoded[np.newaxis])}
-        inputs["tokens"], inputs["targets"] = self._taught(texts, length)
-        if self._decoder.reverse_blocks:
-            inputs["reverse_tokens"], inputs["reverse_targets"] = self._taught([text[::-1] for text in texts], length)
-        wanted = ("token_log_probs", "reverse_token_log_probs") if reverse_weight else ("token_log_probs",)
-        outputs = self._engine.run(inputs, wanted)
+        for tree in trees:
+            inputs |= tree.inputs()
+        wanted = {f"{tree.prefix}token_log_probs": tree for tree in trees if reverse_weight or not tree.prefix}
+        outputs = self._engine.run(inputs, tuple(wanted))
+        steps = zip(*(tree.steps for tree in wanted.values()), strict=True)
         return [
-            _rescored(path, [outputs[name][row, : len(path.tokens) + 1] for name in wanted], ctc_weight, reverse_weight)
-            for row, path in enumerate(paths)
+            _rescored(
+                path, [outputs[name][of] for name, of in zip(wanted, found, strict=True)], ctc_weight, reverse_weight
+            )
+            for path, found in zip(paths, steps, strict=False)
         ]
 
     def _reverse_weight(self, options: AsrOptions) -> float:
         if not self._decoder.reverse_blocks:
             return 0.0
         return self._decoder.reverse_weight if options.reverse_weight is None else options.reverse_weight
-
-    def _taught(self, texts: Sequence[tuple[int, ...]], length: int) -> tuple[Array, Array]:
-        """What the decoder is told, and what it is to say next, each (N, length) int64."""
-        tokens = np.full((len(texts), length), self._decoder.eos, np.int64)
-        targets = tokens.copy()
-        tokens[:, 0] = self._decoder.sos
-        for row, text in enumerate(texts):
-            tokens[row, 1 : len(text) + 1] = targets[row, : len(text)] = text
-        return tokens, targets
-
-
-def _padded_length(paths: Sequence[Path]) -> int:
-    """Of a row of tokens: the longest text and its end, rounded up."""
-    longest = 1 + max((len(path.tokens) for path in paths), default=0)
-    return -(-longest // _BUCKET_TOKENS) * _BUCKET_TOKENS
 
 
 def _rescored(path: Path, log_probs: Sequence[Array], ctc_weight: float, reverse_weight: float) -> Rescored:

@@ -15,7 +15,7 @@ import msgspec
 from gateway.demo import Sample
 from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import SAMPLES_DIR
-from tests.bench import encoder
+from tests.bench import encoder, rescoring
 from tests.bench.machine import machine
 from tests.bench.residency import report
 from tests.integration.live import Gateway
@@ -43,6 +43,8 @@ def main() -> None:
     print(table(measured))
     print()
     encoder.main()
+    print()
+    rescoring.main()
     print(f"\n## Residency in the simulator, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n")
     report.main()
 

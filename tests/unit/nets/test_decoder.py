@@ -5,19 +5,22 @@ import paddle
 import pytest
 
 from model_store.nets.decoder import build_decoder
+from tests.trees import tree_of
 
 SIZE, UNITS, SOS, EOS = 16, 20, 18, 19
 TEXTS = [[3, 5, 7, 5], [3, 5], [11, 2, 2, 9, 4, 1], []]
 
 
-def _padded(texts: list[list[int]]) -> tuple[paddle.Tensor, paddle.Tensor]:
-    """Tokens and targets, as artifacts/graphs.py says."""
-    tokens = np.full((len(texts), max(map(len, texts)) + 1), EOS, np.int64)
-    targets = tokens.copy()
-    for row, text in enumerate(texts):
-        tokens[row, : len(text) + 1] = [SOS, *text]
-        targets[row, : len(text)] = text
-    return paddle.to_tensor(tokens), paddle.to_tensor(targets)
+def _told(texts: list[list[int]]) -> list[paddle.Tensor]:
+    arrays, _ = tree_of(texts, SOS, EOS)
+    return [paddle.to_tensor(array) for array in arrays.values()]
+
+
+def _scores(net, encoded: paddle.Tensor, texts: list[list[int]]) -> list[np.ndarray]:
+    """The log-probabilities of each text's tokens and of its end."""
+    arrays, steps = tree_of(texts, SOS, EOS)
+    (found,) = net(encoded, *(paddle.to_tensor(array) for array in arrays.values()))
+    return [found.numpy()[of] for of in steps]
 
 
 @pytest.fixture
@@ -70,27 +73,25 @@ def _logits(net, encoded: paddle.Tensor, tokens: list[int]) -> np.ndarray:
 
 
 def test_decoder_log_probs_are_those_of_the_formulas(net, encoded):
-    (found,) = net(encoded, *_padded(TEXTS))
-    for row, text in zip(found.numpy(), TEXTS, strict=True):
+    for found, text in zip(_scores(net, encoded, TEXTS), TEXTS, strict=True):
         logits = _logits(net, encoded, [SOS, *text])
         log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         expected = [log_probs[i, token] for i, token in enumerate([*text, EOS])]
-        np.testing.assert_allclose(row[: len(text) + 1], expected, atol=1e-4)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_decoder_text_among_others_is_scored_as_alone(net, encoded):
-    (together,) = net(encoded, *_padded(TEXTS))
-    for row, text in zip(together.numpy(), TEXTS, strict=True):
-        (alone,) = net(encoded, *_padded([text]))
-        np.testing.assert_allclose(row[: len(text) + 1], alone.numpy()[0], atol=1e-5)
+    for together, text in zip(_scores(net, encoded, TEXTS), TEXTS, strict=True):
+        (alone,) = _scores(net, encoded, [text])
+        np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_bitransformer_scores_reversed_texts_with_its_second_decoder(decoder, encoded):
     net = build_decoder(decoder(reverse_blocks=1, reverse_weight=0.3), SIZE, UNITS)
     net.eval()
-    reversed_texts = _padded([text[::-1] for text in TEXTS])
-    forward, backward = net(encoded, *_padded(TEXTS), *reversed_texts)
-    np.testing.assert_allclose(forward.numpy(), net.left_decoder(encoded, *_padded(TEXTS))[0].numpy())
+    texts, reversed_texts = _told(TEXTS), _told([text[::-1] for text in TEXTS])
+    forward, backward = net(encoded, *texts, *reversed_texts)
+    np.testing.assert_allclose(forward.numpy(), net.left_decoder(encoded, *texts)[0].numpy())
     np.testing.assert_allclose(backward.numpy(), net.right_decoder(encoded, *reversed_texts)[0].numpy())
     assert len(net.left_decoder.decoders) == 2
     assert len(net.right_decoder.decoders) == 1

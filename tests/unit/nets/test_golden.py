@@ -9,13 +9,14 @@ import pytest
 from msgspec import structs
 
 from model_store.artifacts.graphs import read_record
-from model_store.artifacts.manifest import Decoder, Manifest
+from model_store.artifacts.manifest import Manifest
 from model_store.artifacts.store import read_manifest
 from model_store.engines.cpu import is_bf16_processor
 from model_store.engines.paddle import PaddleEngine
 from model_store.importers.request import ImportRequest
 from model_store.importers.wenet import read_wenet
 from model_store.nets.models import build, set_weights
+from tests.trees import tree_of
 
 DATA = Path(__file__).parents[2] / "data" / "wenet"
 CONFIGS = sorted(path.name for path in DATA.iterdir() if path.is_dir())
@@ -97,15 +98,6 @@ def test_network_of_another_shape_encodes_otherwise(config, changed):
     assert _difference(encoded, arrays["encoder_out"], arrays) > 10 * TOLERANCE
 
 
-def _padded(texts: list[list[int]], shape: Decoder) -> tuple[np.ndarray, np.ndarray]:
-    tokens = np.full((len(texts), max(map(len, texts)) + 1), shape.eos, np.int64)
-    targets = tokens.copy()
-    for row, text in enumerate(texts):
-        tokens[row, : len(text) + 1] = [shape.sos, *text]
-        targets[row, : len(text)] = text
-    return tokens, targets
-
-
 def _rescored(golden, manifest: Manifest, precision: str) -> list[tuple[list[int], float]]:
     """The best text of each utterance and its score, from the exported graphs (wenet's attention_rescoring)."""
     graphs = read_record(golden.graph_dir).graphs
@@ -116,16 +108,17 @@ def _rescored(golden, manifest: Manifest, precision: str) -> list[tuple[list[int
         inputs = {"feats": clip[None], "lengths": np.array([len(clip)], np.int64)}
         texts = [one["tokens"] for one in heard]
         inputs = {"encoded": engines["encoder"].run(inputs, ["encoded"])["encoded"]}
-        inputs["tokens"], inputs["targets"] = _padded(texts, shape)
+        tree, steps = tree_of(texts, shape.sos, shape.eos)
+        reverse, reverse_steps = tree_of([text[::-1] for text in texts], shape.sos, shape.eos)
+        inputs |= tree
         if shape.reverse_blocks:
-            inputs["reverse_tokens"], inputs["reverse_targets"] = _padded([text[::-1] for text in texts], shape)
+            inputs |= {f"reverse_{name}": array for name, array in reverse.items()}
         found = engines["decoder"].run(inputs, graphs["decoder"])
         scores = []
         for row, one in enumerate(heard):
-            n = len(one["tokens"]) + 1
-            score = (1 - share) * found["token_log_probs"][row, :n].sum()
+            score = (1 - share) * found["token_log_probs"][steps[row]].sum()
             if share:
-                score += share * found["reverse_token_log_probs"][row, :n].sum()
+                score += share * found["reverse_token_log_probs"][reverse_steps[row]].sum()
             scores.append(float(score + golden.answers["ctc_weight"] * one["score"]))
         best.append(max(zip(texts, scores, strict=True), key=lambda pair: pair[1]))
     return best

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from model_store.nets.positions import earlier, in_chunks, penalty_of, present, sinusoids
+from model_store.nets.positions import in_chunks, penalty_of, present, sinusoids
 
 
 def test_sinusoids_match_the_formula_of_the_paper():
@@ -20,10 +20,6 @@ def test_sinusoids_match_the_formula_of_the_paper():
 
 def test_present_is_one_on_the_frames_of_each_clip():
     assert present(paddle.to_tensor([3, 0, 1]), 3).numpy().tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
-
-
-def test_earlier_lets_each_see_itself_and_those_before():
-    np.testing.assert_array_equal(earlier(6).numpy(), np.tril(np.ones((6, 6))))
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 2, 3, 7, 10])

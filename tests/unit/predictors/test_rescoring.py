@@ -40,18 +40,17 @@ class Bigrams:
         return float(logits[token] - np.log(np.exp(logits).sum()))
 
     def run(self, inputs: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
-        """Answers nonsense behind the end of a text, where a decoder may."""
+        """Answers nonsense to steps that nobody takes, where a decoder may."""
         self.inputs.append(inputs)
         (encoded,) = inputs["encoded"]
         answers = {}
         for name in wanted:
             direction = name.removesuffix("token_log_probs")
-            tokens, targets = inputs[f"{direction}tokens"], inputs[f"{direction}targets"]
-            answers[name] = np.full(tokens.shape, np.nan, np.float32)
-            for row in range(len(tokens)):
-                for at in range(1 + targets[row].tolist().index(EOS)):
-                    pair = tokens[row, at], targets[row, at]
-                    answers[name][row, at] = self.log_prob(direction, *pair, encoded)
+            tokens, steps = inputs[f"{direction}tokens"], inputs[f"{direction}steps"]
+            answers[name] = np.full(len(steps), np.nan, np.float32)
+            for at, (node, token) in enumerate(steps):
+                if at == 0 or (node, token) != (0, EOS) or (0, EOS) not in steps[:at].tolist():
+                    answers[name][at] = self.log_prob(direction, tokens[node], token, encoded)
         return answers
 
     def of_text(self, direction: str, text: Sequence[int]) -> list[float]:
@@ -97,7 +96,7 @@ def test_rescorer_decoder_that_reads_one_way_takes_no_reverse_weight():
     bigrams = Bigrams(2)
     (found,) = _judged(bigrams, [Path((1, 2, 3), -4.0)], decoder=_decoder(reverse_blocks=0), reverse_weight=0.9)
     assert found.path.score == pytest.approx(sum(bigrams.of_text("", (1, 2, 3))) - 0.5 * 4.0, abs=1e-5)
-    assert bigrams.inputs[0].keys() == {"encoded", "tokens", "targets"}
+    assert bigrams.inputs[0].keys() == {"encoded", "tokens", "depths", "seen", "steps"}
 
 
 def test_rescorer_empty_text_is_judged_by_its_end():
