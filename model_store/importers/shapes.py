@@ -24,8 +24,8 @@ _PATIENCE_S = 60.0
 
 
 def shapes() -> Iterator[tuple[int, int]]:
-    """Clips and frames of every run up to half of the most frames that there may be, and up to eight clips."""
-    lengths = sorted({bucket_of(n) for n in range(_MIN_FRAMES, MAX_RUN_FRAMES // 2 + 1)})
+    """Clips and frames of every run of up to the most frames that there may be, and up to eight clips."""
+    lengths = sorted({bucket_of(n) for n in range(_MIN_FRAMES, MAX_RUN_FRAMES + 1)})
     return ((clips, n) for clips in range(1, _MOST_CLIPS + 1) for n in lengths if clips * n <= MAX_RUN_FRAMES)
 
 

@@ -12,9 +12,9 @@ from model_store.predictors.features import Fbank, resampled
 from model_store.predictors.predictor import PCM_RATE_HZ, FloatArray
 
 _BUCKET_FRAMES = 32
-_LONG_CLIP_FRAMES = 3072
-# Two clips of 30 s, or one that is longer. A bigger run takes more memory and, on a CPU, gains no speed.
-MAX_RUN_FRAMES = 2 * _LONG_CLIP_FRAMES
+# A clip of 30 s, or short ones that make as much together; a longer clip goes alone. On a CPU a bigger run gains no
+# speed, takes more memory, and takes more now than another time: when a plane of it is freed is left to chance.
+MAX_RUN_FRAMES = 3072
 # As long as a word or two.
 SHORT_CLIP: Final = np.zeros(int(0.9 * PCM_RATE_HZ), np.float32)
 
@@ -67,5 +67,4 @@ def warm_up_features(n_mels: int) -> list[list[FloatArray]]:
 
     Several, because what each leaves on the heap adds up.
     """
-    lengths = [(_LONG_CLIP_FRAMES, 2), (_LONG_CLIP_FRAMES // 4, 8), (_LONG_CLIP_FRAMES, 1)]
-    return [[np.zeros((n_frames, n_mels), np.float32)] * n_clips for n_frames, n_clips in lengths]
+    return [[np.zeros((MAX_RUN_FRAMES // n_clips, n_mels), np.float32)] * n_clips for n_clips in (1, 4, 1)]

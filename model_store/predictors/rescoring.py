@@ -17,9 +17,9 @@ from model_store.predictors.predictor import FloatArray
 from model_store.predictors.prefixes import Array, PrefixTree
 from model_store.predictors.search import Path
 
-# Tokens of one run, common beginnings counted once: about ten texts of half a minute. More are shared out over several
-# runs, so that a wide beam takes no more memory than was warmed up.
-MAX_RUN_TOKENS = 1024
+# Tokens of one run, common beginnings counted once. More are shared out over several runs: every token of a run costs a
+# look at every other, and a wide beam is to take no more memory than was warmed up.
+MAX_RUN_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 What counts is the largest run that there is (`warm_up` runs it): `MAX_RUN_FRAMES` of features through the encoder, and
 `MAX_RUN_TOKENS` through the decoder. Of all that an encoder computes, three things are large: the planes of the first
 convolution, the scores of the attention, and the probabilities of all units. The factors were fitted to CPU workers of
-six networks of 3 to 35 million weights (Paddle 3.1, oneDNN), which took 0.74 to 1.18 times what is said here; those for
+six networks of 3 to 35 million weights (Paddle 3.1, oneDNN), which took 0.86 to 1.11 times what is said here; those for
 GPUs follow from what Paddle documents, and have not been held against one yet.
 """
 
@@ -19,8 +19,6 @@ from model_store.predictors.rescoring import MAX_RUN_TOKENS
 from model_store.residency.events import MIB, Size
 
 _FLOAT_BYTES: Final = 4
-# A run of so many frames is two clips, so that attention sees half of them at a time.
-_CLIPS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,14 @@ class _Costs:
 
 # oneDNN keeps its own reordered copy beside each weight of the encoder.
 _CPU: Final[dict[Precision, _Costs]] = {
-    "fp32": _Costs(44 * MIB, 2.2, 1.1, 1.1),
-    "bf16": _Costs(44 * MIB, 1.65, 1.1, 0.85),
+    "fp32": _Costs(44 * MIB, 2.2, 1.1, 1.9),
+    "bf16": _Costs(44 * MIB, 1.65, 1.1, 1.35),
 }
 # OpenVINO leaves the weights in their file, keeps what it reorders of them, and gives less back of what runs need.
-# Fitted to the same networks (OpenVINO 2026.4), which took 0.87 to 1.1 times this.
+# Fitted to the same networks (OpenVINO 2026.4), which took 0.89 to 1.12 times this.
 _OPENVINO: Final[dict[Precision, _Costs]] = {
-    "fp32": _Costs(44 * MIB, 2.0, 5.0, 1.9),
-    "bf16": _Costs(44 * MIB, 0.67, 4.3, 1.1),
+    "fp32": _Costs(44 * MIB, 2.0, 3.0, 1.9),
+    "bf16": _Costs(44 * MIB, 0.67, 2.0, 1.1),
 }
 # The CUDA context and the libraries' handles; the allocator gives nothing back that it ever took. For fp16 the pass
 # that converts the weights has both precisions of them in memory.
@@ -84,6 +82,6 @@ def _run_bytes(manifest: Manifest) -> int:
     (kernel, stride), *_ = SUBSAMPLINGS[shape.subsampling]
     planes = shape.size * (MAX_RUN_FRAMES // stride) * ((shape.n_mels - kernel) // stride + 1)
     frames = MAX_RUN_FRAMES // shape.stride_frames
-    scores = 3 * _CLIPS * shape.heads * (frames // _CLIPS) ** 2  # they, their bias or positions, and the softmax
+    scores = 3 * shape.heads * frames**2  # they, their bias or positions, and the softmax
     tokens = frames if manifest.decoder is None else max(frames, MAX_RUN_TOKENS)
     return (planes + scores + tokens * manifest.units) * _FLOAT_BYTES
