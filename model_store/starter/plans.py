@@ -31,7 +31,7 @@ class Recipe:
     beside: tuple[Grammar, int] | None = None
 
 
-SCRATCH = Plan(epochs=20, batch_size=16, warmup_epochs=1.0, gentle_epochs=2.0)
+SCRATCH = Plan(epochs=7, batch_size=16, warmup_epochs=0.4, gentle_epochs=1.0, averaged=2)
 TUNING = Plan(epochs=4, batch_size=16, peak_rate=4e-4, warmup_epochs=0.3, gentle_epochs=0.0, sorted_epochs=0)
 
 RECIPES = {

@@ -15,8 +15,8 @@ DIGITS_SLOT = re.compile(r"digits(\d+)")
 # Of so many drawn texts training takes the one with the rarest word, so that none is too rare to be learnt.
 CANDIDATES = 6
 # One to so many words in any order: they teach words apart from the patterns that they stand in.
-WORDS_AT_ONCE = 4
-WORDS_SHARE = 0.3
+WORDS_AT_ONCE = 5
+WORDS_SHARE = 0.4
 HELDOUT_ONE_IN = 8
 
 

@@ -40,8 +40,9 @@ YUE, EN = _read("yue", "yue"), _read("en", "en")
 # A recogniser is trained on each of these.
 GRAMMARS = {grammar.name: grammar for grammar in (ZH, FINANCE, MEDICAL, YUE, EN)}
 LANGUAGES = ("zh", "yue", "en")
-# So many texts each is trained on.
-N_TRAINING = {"zh": 9000, "zh-finance": 4000, "zh-medical": 4000, "yue": 7000, "en": 7500}
+# So many texts each is trained on. Many, and few times each: 9,000 texts heard twenty times made a Mandarin model with
+# 6 % errors in sentences of the same patterns, in noise, and 12 % in clean ones of patterns that it had not heard.
+N_TRAINING = {"zh": 24000, "zh-finance": 4000, "zh-medical": 4000, "yue": 18000, "en": 20000}
 # Words of these come up in the training of the general model, which is to know every character of theirs.
 LENT = {"zh": (FINANCE, MEDICAL)}
 # Chinese with English words in it: for tests alone.
