@@ -113,7 +113,6 @@ class Worker:
             self._drained.set()
             return
         self._is_warm = True
-        self._trimmer.has_run()
         self._send_heartbeat()
         stages_s = {"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}
         self._send(Loaded(stages_s, self._run_bytes))
