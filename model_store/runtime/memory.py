@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _KIB = 1024
+_CLEARLY = 4 * 2**20
 
 
 class Memory(NamedTuple):
@@ -47,8 +48,8 @@ class HighWater:
         return Memory(max(sizes["Private_Dirty"], most - shared), sizes["Rss"] - sizes["Anonymous"])
 
     def has_risen(self) -> bool:
-        """Whether more was resident than `of_late` has ever told; quicker than asking that."""
-        return _most_resident_bytes() > self._told_bytes
+        """Whether clearly more was resident than `of_late` ever told; this takes no milliseconds, as that does."""
+        return _most_resident_bytes() > self._told_bytes + _CLEARLY
 
 
 def _sizes(pid: int) -> dict[str, int]:
