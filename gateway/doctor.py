@@ -20,6 +20,7 @@ _EXTRAS = {
     "openvino": "pip install 'voxgate[openvino]' (faster on most CPUs)",
     "paddlespeech": "pip install 'voxgate[paddlespeech]'",
     "paddlenlp": "pip install 'voxgate[nlp]'",
+    "matplotlib": "pip install 'voxgate[bench]' (pictures of voxgate bench)",
 }
 _TRAINING_ONLY = "Debian: apt-get install espeak-ng (only to train the starter models)"
 

@@ -102,7 +102,7 @@ class Worker:
             )
             loaded_s = time.perf_counter()
             self._send_heartbeat()
-            self._run_bytes = 0
+            self._run_bytes = 0  # what the making took is told, and no run takes it again
             self._predictor.warm_up()
             self._predictor.rehearse()
         except DeviceFault:
