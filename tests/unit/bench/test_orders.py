@@ -9,27 +9,9 @@ from gateway.bench.address import Address
 from gateway.bench.loop import Demand, Load
 from gateway.bench.orders import Said, loads_of, order_of
 from model_store.errors import OptionInvalid
+from tests.options import PLAIN
 
 ADDRESS = Address.of_url("http://127.0.0.1:1")
-PLAIN = Said(
-    files=[],
-    server="voxgate",
-    api_key=None,
-    headers=[],
-    fields=[],
-    say_language=False,
-    cut=None,
-    as_wav=False,
-    clients=None,
-    rate=None,
-    arrivals="poisson",
-    seconds=None,
-    requests=None,
-    warm_up_s=5.0,
-    timeout_s=300.0,
-    seed=0,
-    deadline_s=None,
-)
 
 
 def said(**changes: Any) -> Said:

@@ -16,29 +16,12 @@ from gateway.bench import session
 from gateway.bench.address import Address
 from gateway.bench.figures import Run
 from gateway.bench.loop import Demand, Load
-from gateway.bench.orders import Said, order_of
+from gateway.bench.orders import order_of
 from gateway.bench.session import measure
 from model_store.errors import LanguageUnknown, ModelUnavailable, OptionInvalid
+from tests.options import PLAIN
 
-PLAIN = Said(
-    files=[],
-    server="voxgate",
-    api_key=None,
-    headers=[],
-    fields=[],
-    say_language=False,
-    cut=None,
-    as_wav=False,
-    clients="4",
-    rate=None,
-    arrivals="poisson",
-    seconds=None,
-    requests=40,
-    warm_up_s=0.0,
-    timeout_s=30.0,
-    seed=0,
-    deadline_s=10.0,
-)
+QUICK = msgspec.structs.replace(PLAIN, clients="4", requests=40, warm_up_s=0.0, timeout_s=30.0, deadline_s=10.0)
 Answers = Callable[[int, bytes], tuple[int, Any]]
 
 
@@ -62,7 +45,7 @@ def app_of(answer: Answers) -> Callable[..., Awaitable[None]]:
 
 async def measured(address: Address, stop: asyncio.Event | None = None, **changes: Any) -> list[Run]:
     runs: list[Run] = []
-    order = order_of(msgspec.structs.replace(PLAIN, **changes), address, None)
+    order = order_of(msgspec.structs.replace(QUICK, **changes), address, None)
     await measure(order, stop or asyncio.Event(), lambda _: None, runs.append)
     return runs
 
@@ -75,7 +58,7 @@ def right(number: int, body: bytes) -> tuple[int, Any]:
 
 TEXTS = {
     request[-2000:-1900]: clip.text
-    for order in [order_of(PLAIN, Address.of_url("http://a"), None)]
+    for order in [order_of(QUICK, Address.of_url("http://a"), None)]
     for clip, request in zip(order.clips, order.requests, strict=True)
 }
 
@@ -165,7 +148,7 @@ async def test_measure_of_a_server_that_goes_away_ends_with_what_there_is(
         return right(number, body)
 
     async with serving(app_of(some)) as address:
-        order = order_of(msgspec.structs.replace(PLAIN, requests=1_000_000), address, None)
+        order = order_of(msgspec.structs.replace(QUICK, requests=1_000_000), address, None)
         measuring = asyncio.create_task(measure(order, asyncio.Event(), lambda _: None, runs.append))
         await has_answered.wait()
     with pytest.raises(ModelUnavailable, match=r"could not be reached for 0\.3 s"):
