@@ -59,7 +59,7 @@ def _residents(residents: list[ResidentView]) -> Table:
         expected = "" if one.predicted_bytes is None else f"{mib(one.predicted_bytes)} expected"
         table.add_row(
             f"{escape(one.model)}\n[dim]{one.version}{escape(spoken)}[/]",
-            f"[{_PHASES[one.phase]}]{one.phase.value}[/]\n[dim]{one.device}[/]",
+            f"[{_PHASES[one.phase]}]{one.phase.value}[/]\n[dim]{one.device}{'' if one.is_warm else ', not warm'}[/]",
             f"{mib(one.measured_bytes)} of {mib(one.charged_bytes)}\n[dim]{expected}[/]",
             f"{span(one.age_s)}\n[dim]{used}[/]",
             str(one.leases),

@@ -1,8 +1,10 @@
 """Files on disk: their digests, and writing them so that a power cut leaves all or nothing."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model_store.artifacts.manifest import File
@@ -30,6 +32,17 @@ def verify(directory: Path, files: Mapping[str, File]) -> None:
             raise ArtifactCorrupt(f"File {name} is missing. Import the model again.", file=name) from exc
         if found != expected:
             raise ArtifactCorrupt(f"File {name} is not what was published. Import the model again.", file=name)
+
+
+@contextlib.contextmanager
+def verifying(directory: Path, files: Mapping[str, File]) -> Iterator[None]:
+    """`verify` beside what is done with the files meanwhile; what is wrong with them is told before any other error."""
+    with ThreadPoolExecutor(1) as pool:
+        verified = pool.submit(verify, directory, files)
+        try:
+            yield
+        finally:
+            verified.result()
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -68,7 +68,7 @@ class AsrPredictor:
                 found[item] = outputs["log_probs"][row, : outputs["encoded_frames"][row]]
         return found
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> Iterator[None]:
         """See `Predictor.warm_up`."""
         options, longest = AsrOptions(), None
         for features in warm_up_features(self.manifest.encoder.n_mels):
@@ -76,12 +76,12 @@ class AsrPredictor:
                 frames = Frames(self._run(run, self._wanted([options])), 0)
                 self._recognition(frames, options, 30.0, Stopwatch())
                 longest = frames if longest is None else longest
+                yield
         if self._rescorer and longest:
             self._rescorer.warm_up(longest.encoded)
-
-    def rehearse(self) -> None:
-        """See `Predictor.rehearse`."""
-        self.predict([SHORT_CLIP], [AsrOptions()])
+            yield
+        self.predict([SHORT_CLIP], [options])
+        yield
 
     def _runs(self, features: Sequence[FloatArray]) -> Iterator[Run]:
         return runs_of(features, self.manifest.encoder.min_frames)

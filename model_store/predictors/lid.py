@@ -1,6 +1,6 @@
 """Which language is spoken: PCM in, a posterior per label out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -43,15 +43,14 @@ class LidPredictor:
                     found[item] = self._identification(np.exp(log_posteriors.astype(np.float64)))
         return Prediction(outcomes=list(found), stages_s=watch.seconds)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> Iterator[None]:
         """See `Predictor.warm_up`."""
         for features in warm_up_features(self.manifest.encoder.n_mels):
             for run in runs_of(features, self.manifest.encoder.min_frames):
                 self._engine.run({"feats": run.feats, "lengths": run.lengths}, _POSTERIORS)
-
-    def rehearse(self) -> None:
-        """See `Predictor.rehearse`."""
+                yield
         self.predict([SHORT_CLIP], [LidOptions()])
+        yield
 
     def _identification(self, posteriors: npt.NDArray[np.float64]) -> Identification:
         shares = posteriors / posteriors.sum()

@@ -1,6 +1,6 @@
 """What every predictor does: audio in, outcomes out, and how long each stage took."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,8 +36,9 @@ class Predictor(Protocol):
         Raises PredictFailed. An item's outcome does not depend on the others in its batch, beyond rounding.
         """
 
-    def warm_up(self) -> None:
-        """Run the shapes that take the most memory, so that what is measured afterwards is what will be needed."""
+    def warm_up(self) -> Iterator[None]:
+        """Run for nobody, one shape a step: those that take the most memory, then a short clip.
 
-    def rehearse(self) -> None:
-        """Answer a short clip for nobody, so that the first who asks finds everything at hand."""
+        After the last step what is measured is what will be needed, and who asks finds everything at hand. Between two
+        steps it may predict.
+        """

@@ -12,7 +12,8 @@
     view       all of it, for people to see                           journal    what was decided of late, and why
 
 The life of a predictor. Its bytes are charged from Start to Gone: predicted at first (the peak of its load), then as
-measured.
+measured. The first load of a version warms it up before it is READY, which measures it; later ones that somebody waits
+for are READY at once, charged what was measured then, and warm up while nobody asks.
 
                               Loaded                       its room is wanted, or its time is up,
              Start         breaker closed                  and nobody holds a lease

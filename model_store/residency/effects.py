@@ -39,12 +39,17 @@ _LOADING_POLL_S = 0.1
 
 @dataclass(eq=False)
 class _Life:
-    """One resident from its start to the end of its process; `largest_bytes` is the most it was seen to take."""
+    """One resident from its start to the end of its process; `largest_bytes` is the most it was seen to take.
+
+    `is_urgent`: somebody waits, and what it takes when it is warm is known, so it answers before.
+    """
 
     device: Device
     loading: Loading
+    is_awaited: bool
     worker: Worker | None = None
     stopping: str | None = None
+    is_urgent: bool = False
     has_loaded: bool = False
     has_ended: bool = False
     largest_bytes: int = 0
@@ -103,7 +108,7 @@ class Effects:
 
     def start(self, action: Start) -> None:
         """Load a version on a device, in a worker of its own."""
-        life = _Life(action.device, self.loading(action.version, action.device.kind))
+        life = _Life(action.device, self.loading(action.version, action.device.kind), action.is_awaited)
         self._lives[action.resident] = life
         self._run(self._live(action.resident, life))
 
@@ -163,7 +168,8 @@ class Effects:
 
     def known(self) -> Known:
         """What a view of the engine needs besides: the manifests seen so far, and what each worker takes now."""
-        return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()})
+        warm = frozenset(resident for resident, life in self._lives.items() if life.worker and life.worker.is_warm)
+        return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()}, warm)
 
     def loading(self, version: str, kind: DeviceKind) -> Loading:
         """How a version is loaded on a kind of device.
@@ -241,11 +247,14 @@ class Effects:
     async def _load(self, resident: int, life: _Life, worker: Worker) -> None:
         began_s = time.monotonic()
         expected = await self._sizes.size(life.loading)
+        life.is_urgent = life.is_awaited and self._sizes.is_measured(life.loading)
         loaded = await self._loaded(resident, life, worker, expected)
         load_s = time.monotonic() - began_s
-        taken = _taken(life, worker, loaded, expected)
-        life.has_loaded, life.largest_bytes = True, taken.steady_bytes
-        metrics.SIZE_RATIO.labels(life.device.id).observe(taken.steady_bytes / max(1, expected.steady_bytes))
+        taken = expected if life.is_urgent else _taken(life, worker, loaded, expected)
+        life.has_loaded = True
+        if not life.is_urgent:
+            life.largest_bytes = taken.steady_bytes
+            metrics.SIZE_RATIO.labels(life.device.id).observe(taken.steady_bytes / max(1, expected.steady_bytes))
         size = self._sizes.learn(life.loading, taken, load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
         metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
@@ -290,6 +299,7 @@ class Effects:
             threads=self._settings.threads,
             device=life.device.id,
             engine=life.loading.engine,
+            is_urgent=life.is_urgent,
         )
 
     def _broke(self, resident: int, life: _Life, error: VoxgateError, *, has_died: bool = False) -> None:
@@ -300,10 +310,12 @@ class Effects:
 
     async def _learn_growth(self, life: _Life) -> None:
         """What traffic made of it beyond its warm-up; or a load that did not end well, beyond what was thought."""
+        thought = await self._sizes.size(life.loading)
         if life.has_loaded:
             size = Size(life.largest_bytes, life.largest_bytes)
+            if life.is_urgent:
+                metrics.SIZE_RATIO.labels(life.device.id).observe(life.largest_bytes / max(1, thought.steady_bytes))
         else:
-            thought = await self._sizes.size(life.loading)
             if life.largest_bytes <= thought.peak_bytes:
                 return
             size = Size(thought.steady_bytes, life.largest_bytes)

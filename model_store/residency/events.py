@@ -162,11 +162,12 @@ Event = Wanted | Prefetch | Ruled | Left | Released | Loaded | LoadBroke | Measu
 
 @dataclass(frozen=True)
 class Start:
-    """Load a version on a device."""
+    """Load a version on a device; `is_awaited`: somebody waits for it."""
 
     resident: int
     version: str
     device: Device
+    is_awaited: bool = True
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class Measurements:
         known = self._known[loading.key]
         return Size(known.steady_bytes, known.peak_bytes)
 
+    def is_measured(self, loading: Loading) -> bool:
+        """Whether `size`, when it was asked, had a measurement to go by."""
+        return loading.key in self._known
+
     def learn(self, loading: Loading, size: Size, load_s: float | None = None) -> Size:
         """Take a measurement in, and say what the version is to be charged; without `load_s` the last one stands."""
         old = self._known.get(loading.key)

@@ -9,7 +9,7 @@ LOADS = Counter(
 )
 LOAD_SECONDS = Histogram(
     "voxgate_model_load_seconds",
-    "Seconds from the decision to load a version until its worker was warm.",
+    "Seconds from the decision to load a version until its worker could answer.",
     ["model", "device"],
     buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
 )

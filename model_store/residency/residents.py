@@ -67,7 +67,7 @@ class Residents:
         room.ledger.add(resident)
         self._at[resident.id] = (room.ledger, resident)
         self.copies.add(resident)
-        return Start(resident.id, resident.version, room.ledger.device)
+        return Start(resident.id, resident.version, room.ledger.device, is_awaited=not resident.is_prefetched)
 
     def open(self, resident: Resident, loaded: Loaded, now_s: float) -> None:
         """It is warm: it takes leases, and is charged what it was measured to take."""

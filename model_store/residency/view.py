@@ -54,6 +54,9 @@ class ResidentView(Struct, frozen=True, kw_only=True):
     digest: Annotated[str, Meta(description="Digest of the version.")]
     device: Annotated[str, Meta(description="Where it sits.")]
     is_degraded: Annotated[bool, Meta(description="Whether it stands in, on the CPU, for one on a GPU that is lost.")]
+    is_warm: Annotated[
+        bool, Meta(description="Whether it has run its largest shapes: until then a request may wait for one of them.")
+    ]
     phase: Annotated[Phase, Meta(description="`loading`, `ready`, `draining` (takes nobody new) or `stopping`.")]
     charged_bytes: Annotated[int, Meta(description="What decisions count it as.")]
     measured_bytes: Annotated[int, Meta(description="What its process takes now.")]
@@ -129,10 +132,11 @@ class ResidencyView(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Known:
-    """What the engine does not know: whose version it is, and by resident what it takes now."""
+    """What the engine does not know: whose version it is, by resident what it takes now, and which ones are warm."""
 
     manifests: Mapping[str, Manifest]
     measured_bytes: Mapping[int, int]
+    warm: frozenset[int] = frozenset()
 
 
 def look(engine: Engine, journal: Journal, known: Known, now_s: float, at: datetime) -> ResidencyView:
@@ -183,6 +187,7 @@ def _resident(resident: Resident, ledger: Ledger, journal: Journal, known: Known
         digest=resident.version,
         device=ledger.device.id,
         is_degraded=resident.is_degraded,
+        is_warm=resident.id in known.warm,
         phase=resident.phase,
         charged_bytes=resident.charged_bytes,
         measured_bytes=known.measured_bytes.get(resident.id, 0),

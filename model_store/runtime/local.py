@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import structlog
 
 from model_store.errors import LoadFailed, PredictFailed
@@ -66,6 +67,7 @@ class LocalWorker:
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.peak_private_bytes = 0
         self.mapped_bytes = 0
+        self.is_warm = False
         self._private_bytes = 0
         self._reader, self._writer = streams
         self._arena = arena
@@ -133,7 +135,7 @@ class LocalWorker:
             if end * BYTES_PER_SAMPLE > len(self._arena):
                 told = f"A batch of more than {len(self._arena)} bytes of PCM does not fit the arena."
                 raise PredictFailed(f"{told} Raise `runtime.arena_bytes`.")
-            self._arena[offset * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE] = utterance.pcm.tobytes()
+            self._arena[offset * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE] = np.ascontiguousarray(utterance.pcm).data
             items.append(Item(next(self._ids), offset, len(utterance.pcm), utterance.options, utterance.deadline_s))
             offset = end
         return items
@@ -170,6 +172,7 @@ class LocalWorker:
                 self._private_bytes = message.private_bytes
                 self.peak_private_bytes = max(self.peak_private_bytes, message.peak_private_bytes)
                 self.mapped_bytes = message.mapped_bytes
+                self.is_warm = message.is_warm
             case Result():
                 self._batch.add(message)
             case Loaded() | LoadRefused():

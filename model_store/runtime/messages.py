@@ -21,7 +21,10 @@ BYTES_PER_SAMPLE: Final = 4
 
 
 class Load(Struct, frozen=True, tag="load", kw_only=True):
-    """Make the predictor of a version, and warm it up; `graph_dir` has its graphs for this engine."""
+    """Make the predictor of a version, and warm it up; `graph_dir` has its graphs for this engine.
+
+    `is_urgent`: say that it stands at once, and warm it up by and by, while nobody asks.
+    """
 
     version_dir: str
     graph_dir: str
@@ -29,6 +32,7 @@ class Load(Struct, frozen=True, tag="load", kw_only=True):
     threads: int
     device: str
     engine: EngineName = "paddle"
+    is_urgent: bool = False
 
 
 class Item(Struct, frozen=True):
@@ -77,7 +81,7 @@ class Failure(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """The predictor stands and is warm: seconds per step of the load, and the most private bytes that a run took."""
+    """The predictor stands: seconds per step of the load, and the most private bytes that a run of the warm-up took."""
 
     stages_s: dict[str, float]
     run_bytes: int
@@ -101,13 +105,14 @@ class Result(Struct, frozen=True, tag="result"):
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     """The worker lives. Its memory (see `memory.Memory`): private bytes at most since the last of these, and so far.
 
-    `busy_s` since it took up its work.
+    `busy_s` since it took up its work. `is_warm`: nothing of its warm-up is left to do.
     """
 
     private_bytes: int
     peak_private_bytes: int
     mapped_bytes: int
     busy_s: float
+    is_warm: bool
 
 
 FromWorker = Loaded | LoadRefused | Result | Heartbeat

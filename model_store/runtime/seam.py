@@ -27,10 +27,14 @@ class Utterance:
 
 
 class Worker(Protocol):
-    """One process with one predictor. `exited` is done, with the reason in words, when the kernel has ended it."""
+    """One process with one predictor. `exited` is done, with the reason in words, when the kernel has ended it.
+
+    `is_warm` once it has said that nothing of its warm-up is left to do.
+    """
 
     pid: int
     exited: asyncio.Future[str]
+    is_warm: bool
 
     async def load(self, command: Load) -> Loaded:
         """Make the predictor; raises the tree's error that the worker reported, or WorkerDied."""

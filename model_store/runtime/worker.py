@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,6 +48,9 @@ from model_store.runtime.messages import (
 log = structlog.get_logger()
 
 _LOADING_HEARTBEAT_S = 0.1
+# So long nobody must have asked before a step of the warm-up: whoever asks during it waits for its end.
+_IDLE_S = 0.3
+_DONE = object()
 _BROKEN_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -67,18 +71,30 @@ class Worker:
         self._peak_bytes = 0
         self._run_bytes = 0
         self._predictor: Predictor | None = None
+        self._warming: Iterator[None] = iter(())
         self._trimmer = Trimmer()
         self._is_warm = False
+        self._is_warming = False
 
     def run(self) -> None:
         """Serve until drained."""
         for target in (self._read, self._beat):
             threading.Thread(target=target, daemon=True, name=target.__name__).start()
         while not self._drained.is_set():
-            message = self._inbox.get()
+            message = self._next()
             self._busy_since = time.monotonic()
-            self._handle(message)
+            if message is not None:
+                self._handle(message)
+            else:
+                self._warm_further()
             self._busy_since = None
+
+    def _next(self) -> ToWorker | None:
+        """What is to be done; None when nobody has asked for a while, and it is not warm."""
+        try:
+            return self._inbox.get(timeout=None if self._is_warm or self._predictor is None else _IDLE_S)
+        except queue.Empty:
+            return None
 
     def _handle(self, message: ToWorker) -> None:
         match message:
@@ -103,8 +119,11 @@ class Worker:
             loaded_s = time.perf_counter()
             self._send_heartbeat()
             self._run_bytes = 0  # what the making took is told, and no run takes it again
-            self._predictor.warm_up()
-            self._predictor.rehearse()
+            self._warming = self._predictor.warm_up()
+            if not message.is_urgent:
+                for _ in self._warming:
+                    pass
+                self._is_warm = True
         except DeviceFault:
             raise
         except Exception as exc:
@@ -112,16 +131,26 @@ class Worker:
             self._send(LoadRefused(Failure.of(error)))
             self._drained.set()
             return
-        self._is_warm = True
         self._send_heartbeat()
         stages_s = {"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}
         self._send(Loaded(stages_s, self._run_bytes))
 
+    def _warm_further(self) -> None:
+        """A step of the warm-up, between requests; they are answered whether it can be done or not."""
+        self._is_warming = True
+        try:
+            self._is_warm = next(self._warming, _DONE) is _DONE
+        except DeviceFault:
+            raise
+        except Exception as exc:  # it is over with that
+            log.warning("worker.not_warmed_up", error=str(exc), kind=type(exc).__name__)
+        self._is_warming = False
+        self._send_heartbeat()
+
     def _infer(self, items: tuple[Item, ...]) -> None:
         wanted = [item for item in items if item.id not in self._cancelled and not _is_late(item)]
-        for item in items:
-            if item not in wanted:
-                self._send(Result(item.id))
+        if skipped := [Result(item.id) for item in items if item not in wanted]:
+            self._send(*skipped)
         if wanted:
             self._answer(wanted)
             self._trimmer.has_run()
@@ -136,13 +165,12 @@ class Worker:
             raise
         except Exception as exc:
             error = _meant(exc, PredictFailed, "The predictor failed")
-            for item in items:
-                self._send(Result(item.id, failure=Failure.of(error)))
+            self._send(*(Result(item.id, failure=Failure.of(error)) for item in items))
             return
         if self._memory.has_risen():  # it may be ended before its next heartbeat
             self._send_heartbeat()
-        for item, outcome in zip(items, prediction.outcomes, strict=True):
-            self._send(Result(item.id, outcome=outcome, stages_s=prediction.stages_s))
+        answered = zip(items, prediction.outcomes, strict=True)
+        self._send(*(Result(item.id, outcome, stages_s=prediction.stages_s) for item, outcome in answered))
 
     def _pcm(self, item: Item) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         # A copy: the gateway may write the next batch into the arena while a view of this one is still about.
@@ -153,6 +181,8 @@ class Worker:
             message = to_worker.decode(body)
             if isinstance(message, Cancel):
                 self._cancelled.update(message.items)
+            elif isinstance(message, Drain) and self._is_warming and self._inbox.empty():
+                os._exit(0)  # nobody waits for the end of that step
             else:
                 self._inbox.put(message)
         os._exit(0)
@@ -161,7 +191,8 @@ class Worker:
         # Often while it loads and warms up: its memory peaks there, and may have to be stopped at a limit.
         often_s = min(_LOADING_HEARTBEAT_S, self._heartbeat_s)
         while not self._drained.wait(self._heartbeat_s if self._is_warm else often_s):
-            self._trimmer.look()
+            if self._is_warm:  # what its warm-up has taken stays with it
+                self._trimmer.look()
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
@@ -171,12 +202,13 @@ class Worker:
             self._run_bytes = max(self._run_bytes, now.private_bytes)
             since = self._busy_since
             busy_s = time.monotonic() - since if since is not None else 0.0
-            self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s))
+            self._send(Heartbeat(now.private_bytes, self._peak_bytes, now.mapped_bytes, busy_s, self._is_warm))
 
-    def _send(self, message: FromWorker) -> None:
+    def _send(self, *messages: FromWorker) -> None:
+        """At once, so that the gateway wakes once for a batch."""
         with self._sending:
             try:
-                self._sock.sendall(frame(message))
+                self._sock.sendall(b"".join(map(frame, messages)))
             except OSError:
                 os._exit(0)
 

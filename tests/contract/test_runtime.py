@@ -100,6 +100,20 @@ async def test_load_warms_the_predictor_and_tells_how_long_each_step_took(new_wo
     assert all(seconds > 0 for seconds in loaded.stages_s.values())
 
 
+async def test_load_that_is_urgent_answers_at_once_and_is_warm_by_and_by(
+    new_worker: NewWorker, command: Load, serving: Worker
+) -> None:
+    worker = await new_worker(is_loaded=False)
+    loaded = await soon(worker.load(msgspec.structs.replace(command, is_urgent=True)))
+    assert loaded.stages_s["warm_up"] < loaded.stages_s["create"]
+    clip = [said(made(1.0))]
+    assert (await soon(worker.infer(clip)))[0].outcome == (await soon(serving.infer(clip)))[0].outcome
+    while not worker.is_warm:  # noqa: ASYNC110  (its heartbeats tell)
+        await asyncio.sleep(0.01)
+    assert serving.is_warm
+    assert (await soon(worker.infer(clip)))[0].outcome == (await soon(serving.infer(clip)))[0].outcome
+
+
 async def test_load_of_a_corrupt_graph_is_refused_and_the_worker_ends(
     new_worker: NewWorker, command: Load, tmp_path: Path
 ) -> None:

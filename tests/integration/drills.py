@@ -5,8 +5,9 @@ import random
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -57,18 +58,25 @@ def _sent(request: httpx.Request) -> socket.socket:
 
 
 @contextlib.contextmanager
-def halted(gateway: Gateway, ask: Ask) -> Iterator[None]:
-    """A load that goes no further while this is open; the request that wanted it is answered in the end."""
+def loading(gateway: Gateway, ask: Ask) -> Iterator[tuple[psutil.Process, Future[httpx.Response]]]:
+    """A worker that has just begun to load, and the answer to the request that wanted it, which must be a good one."""
     before = {worker.pid for worker in gateway.workers()}
     with ThreadPoolExecutor(1) as caller:
         answer = caller.submit(gateway.transcribe, SHORT, **ask)
         (worker,) = until(lambda: [one for one in gateway.workers() if one.pid not in before], "a loading worker")
+        yield worker, answer
+        answer.result().raise_for_status()
+
+
+@contextlib.contextmanager
+def halted(gateway: Gateway, ask: Ask) -> Iterator[None]:
+    """A load that goes no further while this is open; the request that wanted it is answered in the end."""
+    with loading(gateway, ask) as (worker, _):
         worker.suspend()
         try:
             yield
         finally:
             worker.resume()
-        assert answer.result().is_success
 
 
 @contextlib.contextmanager
@@ -94,6 +102,21 @@ def traffic(gateway: Gateway, wanted: Sequence[Ask], pause_s: float = 0.2) -> It
 def written_bytes(worker: psutil.Process) -> int:
     """What a worker wrote and shares with nobody, by psutil's list of its mappings."""
     return sum(int(mapped.private_dirty) for mapped in worker.memory_maps())
+
+
+def most_written_bytes(worker: psutil.Process) -> int:
+    """The most that it was since the worker last asked the kernel: what a run takes and frees is not missed.
+
+    The kernel keeps the most resident bytes; what is shared now was shared then.
+    """
+    status, rollup = (_kernel_sizes(worker, file) for file in ("status", "smaps_rollup"))
+    shared = rollup["Rss"] - rollup["Private_Dirty"]
+    return max(rollup["Private_Dirty"], status["VmHWM"] - shared)
+
+
+def _kernel_sizes(process: psutil.Process, file: str) -> dict[str, int]:
+    lines = Path(f"/proc/{process.pid}/{file}").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
 
 
 def residents(gateway: Gateway) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,8 @@ from tests.integration.drills import (
     cycled,
     halted,
     inside,
+    loading,
+    most_written_bytes,
     residents,
     sent,
     together,
@@ -126,12 +128,11 @@ def test_bar_4_what_a_version_is_charged_from_its_second_load_on_is_what_it_take
 
 
 def size_errors(gateway: Gateway, name: str) -> tuple[float, float]:
-    """How wrong the charge of a version is that was just loaded: against the most that it takes, and what it keeps."""
-    before = {worker.pid for worker in gateway.workers()}
-    gateway.transcribe(SHORT, model=name).raise_for_status()
-    (worker,) = (one for one in gateway.workers() if one.pid not in before)
-    charged = int(residents(gateway)[name]["charged_bytes"])
-    with sampled(lambda: written_bytes(worker)) as samples:
+    """How wrong the charge of a version is that is loaded: against the most that it ever takes, and what it keeps."""
+    with loading(gateway, {"model": name}) as (worker, answer), sampled(lambda: most_written_bytes(worker)) as samples:
+        answer.result()
+        until(lambda: residents(gateway)[name]["is_warm"], "a warm worker")
+        charged = int(residents(gateway)[name]["charged_bytes"])
         for clip in CLIPS:
             gateway.transcribe(clip, model=name).raise_for_status()
     rest = written_bytes(worker)
@@ -195,11 +196,8 @@ def beside_loads(gateway: Gateway, resident: str, cold: list[str]) -> tuple[list
 
 
 def beside_load(gateway: Gateway, resident: str, name: str) -> tuple[list[float], float]:
-    before = {worker.pid for worker in gateway.workers()}
     times_s, share = [], 0.0
-    with ThreadPoolExecutor(1) as caller:
-        answer = caller.submit(gateway.transcribe, SHORT, model=name)
-        (worker,) = until(lambda: [one for one in gateway.workers() if one.pid not in before], "a loading worker")
+    with loading(gateway, {"model": name}) as (worker, answer):
         began_s, before_s = time.monotonic(), cpu_s(worker)
         while not answer.done():
             times_s.append(took_s(gateway, resident))

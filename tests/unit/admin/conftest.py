@@ -53,6 +53,7 @@ VIEW = ResidencyView(
             digest="5f2c9a1e77aa" + "0" * 52,
             device="cpu",
             is_degraded=False,
+            is_warm=True,
             phase=Phase.READY,
             charged_bytes=320 * MIB,
             measured_bytes=300 * MIB,

@@ -47,14 +47,24 @@ def test_tables_of_nothing_still_say_what_devices_there_are_and_that_nothing_is_
 def test_tables_of_a_lost_gpu_show_it_who_stands_in_and_why(view):
     change = msgspec.structs.replace
     gpu = change(view.devices[0], id="gpu:0", kind="gpu", name="a GPU", is_lost=True, headroom_bytes=512 * 2**20)
-    stand_in = change(view.residents[0], is_degraded=True)
+    stand_in = change(view.residents[0], is_degraded=True, is_warm=False)
     moved = change(view.decisions[0], what="evict", device="gpu:0", reason="lost", detail="its device answers no more")
     shown = printed(change(view, devices=[gpu, *view.devices], residents=[stand_in], decisions=[moved]))
-    for told in ("gpu:0 lost a GPU", "headroom", "512", "256", "stands in", "beef gpu:0", "its device answers no more"):
+    for told in (
+        "gpu:0 lost a GPU",
+        "headroom",
+        "512",
+        "256",
+        "stands in",
+        "not warm",
+        "beef gpu:0",
+        "its device answers no more",
+    ):
         assert told in shown, told
     usual = printed(view)
     assert "lost" not in usual
     assert "stands in" not in usual
+    assert "not warm" not in usual
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

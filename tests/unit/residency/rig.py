@@ -112,6 +112,8 @@ class ScriptedWorker:
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.bytes_taken = runtime.bytes_taken
         self.device = ""
+        self.is_urgent = False
+        self.is_warm = True
         self._runtime = runtime
 
     @property
@@ -136,7 +138,7 @@ class ScriptedWorker:
             await self.exited  # it goes on until it is ended
         if command.device != "cpu" and self._runtime.driver:
             self._runtime.driver.processes[self.pid] = self.bytes_taken
-        self.device = command.device
+        self.device, self.is_urgent = command.device, command.is_urgent
         return Loaded({}, self.bytes_taken)
 
     async def infer(self, batch: Sequence[Utterance]) -> list[Result]:

@@ -135,6 +135,24 @@ async def test_prefetch_loads_beside_what_is_there_and_the_first_lease_is_warm(r
     assert rig.standing == {"a": "ready"}
 
 
+async def test_lease_is_urgent_where_what_a_warm_predictor_takes_is_known(rig: Rig) -> None:
+    async with rig.lease():
+        rig.runtime.workers[0].kill()
+    assert await use(rig)
+    assert [worker.is_urgent for worker in rig.runtime.workers] == [False, True]
+    assert rig.manager.engine.ledgers["cpu"].charged_bytes == 15 * MIB
+
+
+async def test_prefetch_is_never_urgent(rig: Rig) -> None:
+    async with rig.lease():
+        rig.runtime.workers[0].kill()
+    rig.runtime.has_spawned.clear()
+    await rig.manager.prefetch(rig.manifests[0].digest)
+    await rig.runtime.has_spawned.wait()
+    await use(rig)
+    assert not rig.runtime.workers[1].is_urgent
+
+
 async def test_start_preloads_the_models_of_the_settings() -> None:
     async with running(preload=("b", "nobody")) as rig:
         await rig.runtime.has_spawned.wait()

@@ -47,6 +47,7 @@ class Scene:
         self.manifests = {letter: manifest(f"model-{letter}") for letter in "abcd"}
         self.journal = Journal(self.engine.resident, lambda version: self.manifests[version].name)
         self.measured: dict[int, int] = {}
+        self.warm: frozenset[int] = frozenset()
 
     def tell(self, *events: Event, now_s: float = 0.0) -> list[Any]:
         actions = []
@@ -63,7 +64,7 @@ class Scene:
         return int(start.resident)
 
     def look(self, now_s: float) -> ResidencyView:
-        return look(self.engine, self.journal, Known(self.manifests, self.measured), now_s, NOON)
+        return look(self.engine, self.journal, Known(self.manifests, self.measured, self.warm), now_s, NOON)
 
 
 @pytest.fixture
@@ -100,6 +101,12 @@ def test_view_resident_that_loads_has_no_use_and_no_load_time_yet(scene: Scene) 
     scene.tell(wanted(1, "a"), now_s=5.0)
     (one,) = scene.look(6.0).residents
     assert (one.phase, one.age_s, one.last_use_s, one.load_s) == (Phase.LOADING, 1.0, None, None)
+
+
+def test_view_resident_is_warm_when_its_worker_says_so(scene: Scene) -> None:
+    first, second = scene.load(1, "a"), scene.load(2, "b")
+    scene.warm = frozenset({second})
+    assert {one.id: one.is_warm for one in scene.look(6.0).residents} == {first: False, second: True}
 
 
 def test_view_bytes_that_are_being_freed_are_reserved_until_they_are_back(scene: Scene) -> None:

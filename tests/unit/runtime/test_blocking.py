@@ -21,7 +21,7 @@ def pair() -> Iterator[Sockets]:
 
 def test_receive_two_frames_gives_their_bodies_in_order(pair: Sockets) -> None:
     ours, theirs = pair
-    messages = [Heartbeat(1, 2, 3, 0.0), Heartbeat(4, 5, 6, 0.5)]
+    messages = [Heartbeat(1, 2, 3, 0.0, False), Heartbeat(4, 5, 6, 0.5, True)]
     theirs.sendall(b"".join(map(frame, messages)))
     assert [blocking.receive(ours) for _ in messages] == [encode(message) for message in messages]
 
@@ -50,7 +50,7 @@ def test_receive_other_side_gone_gives_none(pair: Sockets) -> None:
 @pytest.mark.parametrize("sent", [1, HEADER.size, HEADER.size + 2])
 def test_receive_other_side_gone_within_a_frame_gives_none(pair: Sockets, sent: int) -> None:
     ours, theirs = pair
-    theirs.sendall(frame(Heartbeat(1, 2, 3, 0.0))[:sent])
+    theirs.sendall(frame(Heartbeat(1, 2, 3, 0.0, False))[:sent])
     theirs.close()
     assert blocking.receive(ours) is None
 

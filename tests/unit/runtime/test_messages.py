@@ -44,7 +44,7 @@ FROM_WORKER = [
     Result(7, outcome=HEARD, stages_s={"encoder": 0.25}),
     Result(8, outcome=Identification({"zh": 0.75, "en": 0.25})),
     Result(9, failure=Failure("predict_failed", "no")),
-    Heartbeat(1, 2, 3, 0.5),
+    Heartbeat(1, 2, 3, 0.5, True),
 ]
 
 

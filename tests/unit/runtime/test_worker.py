@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from model_store.predictors.hypotheses import AsrOptions
 from model_store.runtime import blocking
 from model_store.runtime.messages import (
+    Drain,
     FromWorker,
     Heartbeat,
     Infer,
@@ -19,17 +21,19 @@ from model_store.runtime.messages import (
     Loaded,
     LoadRefused,
     Result,
+    ToWorker,
     frame,
     from_worker,
 )
 
 LOAD = Load(version_dir="/v", graph_dir="/g", precision="fp32", threads=1, device="cpu")
+URGENT = msgspec.structs.replace(LOAD, is_urgent=True)
 ILLEGAL = "(External) CUDA error(700), an illegal memory access was encountered."
 BROKEN_STATUS = 70
 
 # The worker as it is, but for what it loads: a predictor that raises what the test says, when the test says.
 SERVE = """
-import sys
+import sys, threading
 from model_store.runtime import worker
 from model_store.engines.faults import as_error
 from model_store.errors import LoadFailed, PredictFailed
@@ -39,9 +43,13 @@ class Failing:
     def warm_up(self):
         if when == "load":
             raise as_error(raised, LoadFailed, "It cannot be loaded") from raised
-    def rehearse(self):
-        if when == "rehearsal":
+        yield
+        if when == "second step":
             raise as_error(raised, LoadFailed, "It cannot be loaded") from raised
+        yield
+        if when == "never":
+            print("at work", flush=True)
+            threading.Event().wait()
     def predict(self, batch, options):
         if kind == "value":
             raise raised
@@ -64,14 +72,15 @@ class Process:
         theirs.close()
         os.close(arena)
 
-    def ask(self, message: Load | Infer) -> FromWorker | None:
+    def ask(self, message: ToWorker) -> FromWorker | None:
         """What it answers, None when it ended instead."""
         self._ours.sendall(frame(message))
+        return next((answer for answer in self.heard() if not isinstance(answer, Heartbeat)), None)
+
+    def heard(self) -> Iterator[FromWorker]:
+        """What it says, until it ends."""
         while body := blocking.receive(self._ours):
-            answer: FromWorker = from_worker.decode(body)
-            if not isinstance(answer, Heartbeat):
-                return answer
-        return None
+            yield from_worker.decode(body)
 
     def end(self) -> None:
         self._ours.close()
@@ -114,7 +123,7 @@ def test_worker_whose_device_fails_it_while_it_loads_ends_without_an_answer(star
     assert worker.process.wait(timeout=30) == BROKEN_STATUS
 
 
-@pytest.mark.parametrize("when", ["load", "rehearsal"])
+@pytest.mark.parametrize("when", ["load", "second step"])
 def test_worker_that_runs_out_of_memory_over_a_load_says_so(started: Start, when: str) -> None:
     refused = started(when, "memory", "").ask(LOAD)
     assert isinstance(refused, LoadRefused)
@@ -129,3 +138,26 @@ def test_worker_that_fails_over_a_batch_answers_and_serves_on(started: Start) ->
         assert isinstance(result, Result)
         assert result.failure is not None
         assert (result.failure.code, "no such thing" in result.failure.message) == ("predict_failed", True)
+
+
+def test_worker_that_is_urgent_stands_before_it_is_warm_and_warms_up_while_nobody_asks(started: Start) -> None:
+    worker = started("infer", "value", "no such thing")
+    worker.ask(URGENT)
+    told = (one.is_warm for one in worker.heard() if isinstance(one, Heartbeat))
+    assert (next(told), any(told)) == (False, True)
+
+
+def test_worker_that_is_urgent_serves_on_when_its_warm_up_fails(started: Start) -> None:
+    worker = started("second step", "memory", "")
+    assert isinstance(worker.ask(URGENT), Loaded)
+    assert any(one.is_warm for one in worker.heard() if isinstance(one, Heartbeat))
+    assert isinstance(worker.ask(INFER), Result)
+
+
+def test_worker_that_is_to_end_over_a_step_of_its_warm_up_ends_at_once(started: Start) -> None:
+    worker = started("never", "value", "")
+    worker.ask(URGENT)
+    assert worker.process.stdout
+    assert worker.process.stdout.readline() == "at work\n"
+    assert worker.ask(Drain()) is None
+    assert worker.process.wait(timeout=30) == 0
