@@ -14,7 +14,6 @@ from gateway.api import Doors, Observed, UploadLimits
 from gateway.api.record import record_of
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.pipeline import Pipeline
-from gateway.routing.router import Router
 from gateway.routing.snapshot import Snapshot
 from gateway.settings import Settings
 from model_store.artifacts.store import ArtifactStore
@@ -91,7 +90,7 @@ class Gateway:
             settings.runtime,
         )
         self.residency.start()
-        snapshot = Snapshot(catalog)
+        snapshot = Snapshot(catalog, settings.routing)
         try:
             if settings.server.starter_models:
                 await install(store, catalog)
@@ -108,7 +107,7 @@ class Gateway:
         self._dispatcher = Dispatcher(self.residency, self.settings.dispatch)
         return Pipeline(
             self._dispatcher,
-            lambda: Router(snapshot.models, self.settings.routing),
+            lambda: snapshot.router,
             self.settings.audio,
             self.settings.pipeline,
         )

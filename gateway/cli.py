@@ -21,7 +21,7 @@ from admin.remote import Remote
 from gateway import client, doctor, logs
 from gateway.app import Gateway, create_app
 from gateway.bench.command import HELP, LocalGateway, bench_command
-from gateway.serving import Server, address, listening, listening_locally, local_socket
+from gateway.serving import Server, address, keep_what_is_there, listening, listening_locally, local_socket
 from gateway.settings import Settings, load
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
@@ -145,6 +145,7 @@ async def _serve(settings: Settings) -> None:
     with listening(settings.server) as public:
         async with gateway.running():
             with listening_locally(settings.server.data_path) as local:
+                keep_what_is_there()
                 host, port = public.getsockname()[:2]
                 log.info("server.listening", url=f"http://{host}:{port}")
                 await server.serve(sockets=[public, local])

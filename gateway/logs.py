@@ -99,6 +99,9 @@ def _last(form: str, stream: TextIO) -> list[Processor]:
 
 
 def _route_standard_library(formatter: logging.Formatter, level: str, stream: TextIO) -> None:
+    # Nobody is shown these, and to find the line that logs costs more than the rest ("Optimization" in Python's guide).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()

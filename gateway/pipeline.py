@@ -190,7 +190,7 @@ class Pipeline:
     ) -> Decision:
         if isinstance(plan, Decision):
             return plan
-        evidence = await asyncio.to_thread(_evidence, recording, channel, router.settings.evidence_s)
+        evidence = await _read(recording, lambda: _evidence(recording, channel, router.settings.evidence_s))
         with _timed(run, "language"):
             done = await self._dispatcher.submit(
                 plan.classifier, evidence, LidOptions(), deadline_s=run.deadline_s, urgency=run.urgency
@@ -224,7 +224,7 @@ class Pipeline:
 
     async def _segment(self, recording: Recording, segment: Segment, run: _Run) -> SpokenSegment:
         decision = run.decisions[segment.channel]
-        pcm = await asyncio.to_thread(recording.read, segment)
+        pcm = await _read(recording, lambda: recording.read(segment))
         options = AsrOptions(beam_size=self._settings.beam_size, rescoring=self._settings.rescoring)
         done = await self._dispatcher.submit(
             decision.version,
@@ -252,6 +252,11 @@ def _spoken(segment: Segment, decision: Decision, outcome: Recognition) -> Spoke
         words=tuple(words),
         decision=decision,
     )
+
+
+async def _read(recording: Recording, read: Callable[[], Pcm]) -> Pcm:
+    """What `read` reads of a recording; where that waits for a disk, in a thread."""
+    return read() if recording.is_in_memory else await asyncio.to_thread(read)
 
 
 def _evidence(recording: Recording, channel: int, wanted_s: float) -> Pcm:

@@ -143,8 +143,11 @@ class _Form:
             raise AudioMissing("The form has no part named `file`; send the recording there.", param=FILE)
         if not self._audio_bytes:
             raise AudioMissing("The file is empty (zero bytes).", param=FILE)
-        await self._flush()
-        await asyncio.to_thread(self._file.seek, 0)
+        if self._is_in_memory:
+            self._file.seek(0)
+        else:
+            await self._flush()
+            await asyncio.to_thread(self._file.seek, 0)
         return Upload(fields=self._fields, audio=cast(BinaryIO, self._file), size_bytes=self._audio_bytes)
 
     def _begin(self, segment: MultipartSegment) -> None:
@@ -176,9 +179,17 @@ class _Form:
         self._audio_bytes += len(chunk)
         if self._audio_bytes > self._limits.max_upload_bytes:
             raise _too_large(self._limits)
+        if self._is_in_memory:
+            self._file.write(chunk)
+            return
         self._unwritten += chunk
         if len(self._unwritten) >= _WRITE_BYTES:
             await self._flush()
+
+    @property
+    def _is_in_memory(self) -> bool:
+        """Whether the file has not gone to disk, where writing may take long."""
+        return self._audio_bytes <= self._limits.api.upload_memory_bytes
 
     async def _flush(self) -> None:
         await asyncio.to_thread(self._file.write, bytes(self._unwritten))

@@ -1,4 +1,4 @@
-"""Any recording -> segments of 16 kHz mono float32, off the event loop, spooled on disk."""
+"""Any recording -> segments of 16 kHz mono float32; what is long off the event loop, and spooled on disk."""
 
 from gateway.audio.recording import Recording, open_recording
 from gateway.audio.resample import SAMPLE_RATE_HZ, ChannelMode

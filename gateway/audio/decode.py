@@ -14,6 +14,7 @@ from av.packet import Packet
 from gateway.audio.allowed import CODECS, FORMATS
 from gateway.audio.blocks import Block, FloatArray, batched, float_pcm
 from gateway.audio.lengths import declared_samples
+from gateway.audio.wave import plain_wav
 from model_store.errors import AudioTruncated, AudioUndecodable
 
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 768_000
@@ -56,6 +57,18 @@ def decode(source: BinaryIO, stop: threading.Event) -> Iterator[Block]:
     Packets that do not decode are left out and the hole is filled with silence; a file in which most of them do not is
     undecodable. Raises AudioUndecodable, AudioTruncated (fewer samples than FLAC and TTA declare) and Stopped.
     """
+    plain = plain_wav(source)
+    if plain is not None and MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ:
+        for block in plain.blocks(source):
+            if stop.is_set():
+                raise Stopped
+            yield block
+        return
+    yield from _decoded(source, stop)
+
+
+def _decoded(source: BinaryIO, stop: threading.Event) -> Iterator[Block]:
+    """By FFmpeg."""
     n_declared = declared_samples(source)
     source.seek(0)
     container = _open(_Reader(source, stop))

@@ -1,4 +1,4 @@
-"""One upload, decoded onto disk and cut into segments of speech, while the event loop does other things."""
+"""One upload, decoded and cut into segments of speech, while the event loop does other things."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,16 @@ from gateway.audio.segments import Segment, Span, segment_speech
 from gateway.audio.settings import AudioSettings
 from gateway.audio.speech import FRAME_S, FRAME_SAMPLES, SpeechFinder
 from gateway.audio.spool import Spool
+from gateway.audio.wave import plain_wav
 from model_store.errors import AudioMissing, AudioTooLong, AudioTruncated, NoSpeech
 
 _MIN_DURATION_S = 0.1
+# Five seconds, plain: a millisecond of work, most of which holds the interpreter, so that a thread would gain nothing.
+_QUICK_BYTES = 160_000
 
 
 class Recording:
-    """A decoded recording: what it is in memory is its list of segments, its sound lies on disk until `close`."""
+    """A decoded recording until `close`: its list of segments, and its sound, which lies on disk unless it is short."""
 
     def __init__(self, spools: list[Spool], segments: list[Segment], files: contextlib.ExitStack) -> None:
         self.channels = len(spools)
@@ -33,8 +36,13 @@ class Recording:
         self._spools = spools
         self._files = files
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether `read` waits for no disk."""
+        return all(spool.is_in_memory for spool in self._spools)
+
     def read(self, segment: Segment) -> FloatArray:
-        """(n_samples,) float32 in [-1, 1] at 16 kHz, read from disk; safe from any thread. ValueError once closed."""
+        """(n_samples,) float32 in [-1, 1] at 16 kHz; safe from any thread. ValueError once closed."""
         start = segment.start_sample
         return self._spools[segment.channel].read(start, start + segment.n_samples)
 
@@ -59,6 +67,8 @@ async def open_recording(source: BinaryIO, settings: AudioSettings, *, channels:
     Raises AudioMissing, AudioUndecodable, AudioTruncated, AudioTooLong and NoSpeech.
     """
     stop = threading.Event()
+    if _is_quick(source):
+        return _open(source, settings, channels, stop)
     job = _threads().submit(_open, source, settings, channels, stop)
     try:
         return await asyncio.shield(asyncio.wrap_future(job))
@@ -67,6 +77,10 @@ async def open_recording(source: BinaryIO, settings: AudioSettings, *, channels:
         if not job.cancel():
             await _abandon(job)
         raise
+
+
+def _is_quick(source: BinaryIO) -> bool:
+    return source.seek(0, os.SEEK_END) <= _QUICK_BYTES and plain_wav(source) is not None
 
 
 @functools.cache

@@ -53,6 +53,8 @@ def _lanes(pcm: FloatArray, n_lanes: int) -> FloatArray:
 
 
 def _int16(pcm: FloatArray) -> Int16Array:
-    clipped: FloatArray = np.clip(pcm, np.float32(-1.0), np.float32(32767 / 32768))
-    rounded: FloatArray = np.rint(clipped * np.float32(32768.0))
-    return rounded.astype(np.int16)
+    scaled: FloatArray = pcm * np.float32(32768.0)
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, np.float32(32767.0), out=scaled)
+    np.maximum(scaled, np.float32(-32768.0), out=scaled)
+    return scaled.astype(np.int16)

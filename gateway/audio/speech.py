@@ -59,9 +59,11 @@ class SpeechFinder:
 
 
 def _levels_db(pcm: Int16Array) -> NDArray[np.float32]:
-    frames = pcm.reshape(-1, FRAME_SAMPLES).astype(np.float32) * np.float32(1 / 32768)
-    power: NDArray[np.float32] = frames.var(axis=1)  # about the mean: a microphone's DC offset is no sound
-    levels: NDArray[np.float32] = np.float32(10.0) * np.log10(power + np.float32(1e-12))
+    frames = pcm.reshape(-1, FRAME_SAMPLES).astype(np.float64)  # in which these sums are exact
+    squares, sums = np.einsum("ij,ij->i", frames, frames), frames.sum(axis=1)
+    # About the mean: a microphone's DC offset is no sound.
+    power = (squares - sums * sums / FRAME_SAMPLES) / (FRAME_SAMPLES * 32768.0**2)
+    levels: NDArray[np.float32] = (10.0 * np.log10(power + 1e-12)).astype(np.float32)
     return levels
 
 

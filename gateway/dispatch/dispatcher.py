@@ -122,7 +122,10 @@ class Dispatcher:
             _fail(job, _too_late())
 
     def _lane(self, version: str) -> _Lane:
-        return self._lanes.setdefault(version, _Lane(VersionQueue(self._settings)))
+        lane = self._lanes.get(version)
+        if lane is None:
+            lane = self._lanes[version] = _Lane(VersionQueue(self._settings))
+        return lane
 
     def _job(
         self, pcm: Pcm, options: Options, tenant: str | None, deadline_s: float | None, urgency: Urgency, is_begun: bool

@@ -1,7 +1,8 @@
 """Which version answers a request: (ask, what there is, evidence) -> decision. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gateway.routing.languages import primary
 from gateway.routing.settings import RoutingSettings
@@ -38,7 +39,7 @@ class Router:
         if len(candidates) == 1:
             reason = "said by the caller" if ask.language or ask.languages else "the only language there is"
             return self._decide(candidates[0], domain, 1.0, f"language {reason}")
-        classifier = next((model for model in self._serving("lid") if model.stable), None)
+        classifier = next(self._serving("lid"), None)
         if classifier is not None and classifier.stable is not None:
             return Undecided(candidates, classifier.stable, domain)
         return self._default(candidates, domain)
@@ -57,12 +58,16 @@ class Router:
         certainty = "heard" if confidence >= self.settings.confident_posterior else "heard, uncertain"
         return self._decide(best, undecided.domain, confidence, f"language {certainty}")
 
-    def _serving(self, kind: str) -> list[ModelRecord]:
-        return [model for model in self.models if model.kind == kind and model.stable is not None]
+    def _serving(self, kind: str) -> Iterator[ModelRecord]:
+        return (model for model in self.models if model.kind == kind and model.stable is not None)
 
-    @property
+    @cached_property
+    def _recognisers(self) -> tuple[ModelRecord, ...]:
+        return tuple(self._serving("asr"))
+
+    @cached_property
     def _languages(self) -> tuple[str, ...]:
-        return tuple(sorted({model.language for model in self._serving("asr") if model.language}))
+        return tuple(sorted({model.language for model in self._recognisers if model.language}))
 
     def _candidates(self, ask: Ask) -> tuple[str, ...]:
         """The languages that the answer may be in: the one said, else those listed, else all."""
@@ -81,7 +86,7 @@ class Router:
         return language
 
     def _domains(self, languages: Sequence[str]) -> list[str]:
-        return sorted({m.domain for m in self._serving("asr") if m.domain and m.language in languages})
+        return sorted({m.domain for m in self._recognisers if m.domain and m.language in languages})
 
     def _check_domain(self, domain: str, languages: Sequence[str], *, said: bool) -> None:
         domains = self._domains(languages)
@@ -98,9 +103,9 @@ class Router:
         raise LanguageUnknown(f"No classifier is registered, so say `language`: one of {told}.", param="language")
 
     def _named(self, ask: Ask) -> Decision:
-        model = next((model for model in self._serving("asr") if model.name == ask.model), None)
+        model = next((model for model in self._recognisers if model.name == ask.model), None)
         if model is None:
-            names = [AUTO, *(model.name for model in self._serving("asr"))]
+            names = [AUTO, *(model.name for model in self._recognisers)]
             message = f"There is no model {ask.model!r}. There is: {', '.join(names)}."
             raise ModelUnknown(message, param="model", available=names)
         said = {self._known(tag, "language") for tag in ((ask.language,) if ask.language else ask.languages)}
@@ -112,7 +117,7 @@ class Router:
 
     def _decide(self, language: str, domain: str, confidence: float, reason: str) -> Decision:
         """The model of that language and domain, else the language's default domain, said so in the reason."""
-        spoken = [model for model in self._serving("asr") if model.language == language]
+        spoken = [model for model in self._recognisers if model.language == language]
         for model in spoken:
             if model.domain == domain:
                 return _decision(model, confidence, reason)

@@ -1,12 +1,12 @@
 """A recent copy of the catalogue's models, so that routing asks no database."""
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 
+from gateway.routing.router import Router
+from gateway.routing.settings import RoutingSettings
 from model_store.catalog.protocol import Catalog
-from model_store.catalog.records import ModelRecord
 from model_store.errors import VoxgateError
 
 log = structlog.get_logger()
@@ -15,15 +15,16 @@ _REFRESH_S = 2.0
 
 
 class Snapshot:
-    """The models as of a moment ago: what another process registers is served within two seconds."""
+    """Routes by the models as of a moment ago: what another process registers is served within two seconds."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, settings: RoutingSettings) -> None:
         self._catalog = catalog
-        self.models: Sequence[ModelRecord] = ()
+        self._settings = settings
+        self.router = Router((), settings)
 
     async def refresh(self) -> None:
         """Read the catalogue now."""
-        self.models = tuple(await self._catalog.models())
+        self.router = Router(tuple(await self._catalog.models()), self._settings)
 
     async def keep(self) -> None:
         """Refresh for ever; a catalogue that does not answer leaves the last copy in force."""

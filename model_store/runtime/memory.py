@@ -62,5 +62,5 @@ def _sizes(pid: int) -> dict[str, int]:
 
 
 def _most_resident_bytes() -> int:
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmHWM"].split()[0]) * _KIB
+    _, _, tail = Path("/proc/self/status").read_bytes().partition(b"VmHWM:")
+    return int(tail[: tail.index(b"kB")]) * _KIB

@@ -18,6 +18,7 @@ from model_store.runtime.settings import RuntimeSettings
 
 log = structlog.get_logger()
 
+FORK_SERVER = "model_store.runtime.fork_server"  # the module that workers are forked from
 _PACKET_BYTES = 4096
 _READY_TIMEOUT_S = 120.0
 
@@ -118,7 +119,7 @@ class ForkSpawner:
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        command = [sys.executable, "-m", "model_store.runtime.fork_server", str(theirs.fileno()), str(os.getpid())]
+        command = [sys.executable, "-m", FORK_SERVER, str(theirs.fileno()), str(os.getpid())]
         # A session of its own: Ctrl-C in a terminal is the gateway's to answer, which then drains its workers.
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], env=_environment(), start_new_session=True, stdin=subprocess.DEVNULL

@@ -17,6 +17,7 @@ from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import SAMPLES_DIR
 from tests.bench import encoder, rescoring
 from tests.bench.machine import machine
+from tests.bench.overhead import echoed
 from tests.bench.residency import report
 from tests.integration.live import Gateway
 
@@ -34,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def main() -> None:
-    """The bundled samples in each precision that this processor has; the encoder at full size; eviction."""
+    """The bundled samples in each precision of this processor; the encoder at full size; the gateway; eviction."""
     samples = msgspec.json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
     print(f"## First slice, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n\n`make bench` on {machine()}.\n")
     precisions = dict.fromkeys(("fp32", best_cpu_precision()))
@@ -45,6 +46,8 @@ def main() -> None:
     encoder.main()
     print()
     rescoring.main()
+    print(f"\n## What the gateway adds, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n")
+    echoed.main()
     print(f"\n## Residency in the simulator, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n")
     report.main()
 

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import httpx
 import psutil
@@ -54,6 +54,8 @@ def _bears(process: psutil.Process, mark: str) -> bool:
 class Gateway:
     """One gateway on one data directory; `started` waits until it is ready, `ended` sees to it that nothing stays."""
 
+    voxgate: ClassVar[Sequence[str | Path]] = (VOXGATE,)
+
     def __init__(self, data_dir: Path, environ: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.temporary = data_dir.with_name(f"{data_dir.name}-tmp")
@@ -74,7 +76,7 @@ class Gateway:
     def launched(self) -> Self:
         """Started, and not waited for."""
         with self._log.open("ab") as log:
-            command = [VOXGATE, "serve", "--port", "0"]
+            command = [*self.voxgate, "serve", "--port", "0"]
             self._process = subprocess.Popen(command, env=self.environ, stdin=subprocess.DEVNULL, stderr=log)
         return self
 

@@ -161,7 +161,7 @@ async def test_open_recording_cancelled_stops_soon_and_leaves_nothing(gate_at: i
 async def test_recording_spool_has_no_name_and_goes_when_closed(tmp_path: Path, wav: Maker, speech: Maker) -> None:
     before = spools()
     settings = AudioSettings(spool_dir=str(tmp_path))
-    recording = await open_recording(io.BytesIO(wav(speech(2.0))), settings)
+    recording = await open_recording(io.BytesIO(wav(speech(40.0))), settings)
     assert not any(entry.is_file() for entry in os.scandir(tmp_path))
     assert spools() == before + 1
     recording.close()
@@ -169,6 +169,24 @@ async def test_recording_spool_has_no_name_and_goes_when_closed(tmp_path: Path, 
     assert spools() == before
     with pytest.raises(ValueError, match="closed"):
         recording.read(recording.segments[0])
+
+
+async def test_recording_that_is_short_opens_no_file(wav: Maker, speech: Maker) -> None:
+    before = spools()
+    recording = await open_recording(io.BytesIO(wav(speech(2.0))), AudioSettings())
+    assert recording.is_in_memory
+    assert spools() == before
+    recording.close()
+    with pytest.raises(ValueError, match="closed"):
+        recording.read(recording.segments[0])
+
+
+async def test_recording_that_outgrows_memory_keeps_all_of_its_sound(wav: Maker, speech: Maker) -> None:
+    sound = speech(40.0)
+    with await open_recording(io.BytesIO(wav(sound)), AudioSettings()) as recording:
+        assert not recording.is_in_memory
+        heard = recording.read(Segment(0, 0, 0.0, 40.0))
+    assert np.abs(heard - sound).max() <= 0.5 / 32768
 
 
 async def test_recording_read_from_many_threads_gives_each_its_own(wav: Maker, speech: Maker) -> None:
