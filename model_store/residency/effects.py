@@ -61,8 +61,14 @@ class _Life:
         return {"model": manifest.name, "version": manifest.digest[:_SHORT], "device": self.device.id}
 
     def look(self) -> None:
-        """See what it takes now."""
-        self.largest_bytes = max(self.largest_bytes, self.taken_bytes)
+        """See what it takes now; on a CPU, what it took at most since it was loaded."""
+        told = self.worker.most_run_bytes if self.worker and self.device.kind == "cpu" else 0
+        self.largest_bytes = max(self.largest_bytes, self.taken_bytes, told)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether its worker has said that it is."""
+        return self.worker is not None and self.worker.is_warm
 
     @property
     def holds_bytes(self) -> int:
@@ -168,7 +174,7 @@ class Effects:
 
     def known(self) -> Known:
         """What a view of the engine needs besides: the manifests seen so far, and what each worker takes now."""
-        warm = frozenset(resident for resident, life in self._lives.items() if life.worker and life.worker.is_warm)
+        warm = frozenset(resident for resident, life in self._lives.items() if life.is_warm)
         return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()}, warm)
 
     def loading(self, version: str, kind: DeviceKind) -> Loading:
@@ -312,14 +318,16 @@ class Effects:
         """What traffic made of it beyond its warm-up; or a load that did not end well, beyond what was thought."""
         thought = await self._sizes.size(life.loading)
         if life.has_loaded:
-            size = Size(life.largest_bytes, life.largest_bytes)
+            life.look()
             if life.is_urgent:
                 metrics.SIZE_RATIO.labels(life.device.id).observe(life.largest_bytes / max(1, thought.steady_bytes))
+            is_whole_life = life.is_warm and life.device.kind == "cpu"  # a GPU is only looked at now and then
+            size = Size(life.largest_bytes, life.largest_bytes)
+            self._sizes.learn(life.loading, size, is_whole_life=is_whole_life)
+        elif life.largest_bytes > thought.peak_bytes:
+            self._sizes.learn(life.loading, Size(thought.steady_bytes, life.largest_bytes))
         else:
-            if life.largest_bytes <= thought.peak_bytes:
-                return
-            size = Size(thought.steady_bytes, life.largest_bytes)
-        self._sizes.learn(life.loading, size)
+            return
         await self._sizes.save(life.loading)
 
 

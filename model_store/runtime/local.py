@@ -66,6 +66,7 @@ class LocalWorker:
         self.pid = pid
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.peak_private_bytes = 0
+        self.most_run_bytes = 0
         self.mapped_bytes = 0
         self.is_warm = False
         self._private_bytes = 0
@@ -171,6 +172,8 @@ class LocalWorker:
             case Heartbeat():
                 self._private_bytes = message.private_bytes
                 self.peak_private_bytes = max(self.peak_private_bytes, message.peak_private_bytes)
+                if self._loaded.done():
+                    self.most_run_bytes = max(self.most_run_bytes, message.private_bytes)
                 self.mapped_bytes = message.mapped_bytes
                 self.is_warm = message.is_warm
             case Result():

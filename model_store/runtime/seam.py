@@ -61,6 +61,10 @@ class Worker(Protocol):
     def peak_private_bytes(self) -> int:
         """The most private bytes that it has reported."""
 
+    @property
+    def most_run_bytes(self) -> int:
+        """The most private bytes that it has reported since it was loaded."""
+
 
 class Runtime(Protocol):
     """Where workers come from."""

@@ -287,6 +287,7 @@ async def test_private_bytes_are_the_kernels_figure_and_the_peak_is_no_less(serv
     told = serving.private_bytes()
     assert told == pytest.approx(sum(one.private_dirty for one in maps), rel=0.02)
     assert serving.peak_private_bytes >= 0.98 * told
+    assert 0 < serving.most_run_bytes <= serving.peak_private_bytes
 
 
 async def test_shared_bytes_are_those_of_a_process_that_has_imported_paddle(runtime: LocalRuntime) -> None:

@@ -120,6 +120,8 @@ class ScriptedWorker:
     def peak_private_bytes(self) -> int:
         return self.bytes_taken
 
+    most_run_bytes = peak_private_bytes
+
     async def load(self, command: Load) -> Loaded:
         opened = asyncio.ensure_future(self._runtime.gate.wait())
         either: set[asyncio.Future[Any]] = {opened, self.exited}

@@ -198,3 +198,18 @@ async def test_load_that_is_cancelled_half_way_teaches_nothing(rig: Rig) -> None
     waiting.cancel()
     await rig.runtime.workers[0].exited
     assert await rig.catalog.measurement(rig.manifests[0].digest, "cpu", "fp32") is None
+
+
+async def test_stop_of_a_warm_worker_that_took_less_shrinks_what_the_next_is_charged_by_a_quarter_of_it(
+    rig: Rig,
+) -> None:
+    async with rig.lease():
+        rig.runtime.workers[0].bytes_taken = 30 * MIB
+        rig.manager.measure()
+        rig.runtime.workers[0].kill()
+    async with rig.lease():
+        rig.runtime.workers[1].kill()
+    await rig.manager.stop()
+    measured = await rig.catalog.measurement(rig.manifests[0].digest, "cpu", "fp32")
+    assert measured is not None
+    assert (measured.steady_bytes, measured.peak_bytes) == (25 * MIB, 25 * MIB)
