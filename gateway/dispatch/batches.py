@@ -70,8 +70,8 @@ class Batch(Generic[W]):
 
     @property
     def padding_s(self) -> float:
-        """What of that is no speech of anybody."""
-        return self.padded_s - self.speech_s
+        """What of that is no speech of anybody; never less than nothing, as a sum of lengths may be by its rounding."""
+        return max(0.0, self.padded_s - self.speech_s)
 
     def add(self, job: W) -> None:
         """One more."""

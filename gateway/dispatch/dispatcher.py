@@ -170,6 +170,7 @@ class Dispatcher:
 
     async def _serve_batch(self, version: str, lane: _Lane, pump: _Pump) -> None:
         pump.is_waiting = True
+        batch: Batch[Job] | None = None
         try:
             async with self._residency.lease(version, lane.queue.demand()) as lease:
                 pump.is_waiting = False
@@ -185,7 +186,7 @@ class Dispatcher:
             _fail_each(lane.queue.take_all(), error)
         except Exception as exc:  # a fault of ours; without this the jobs would wait for ever
             log.exception("dispatch.broke", version=version[:12])
-            _fail_each(lane.queue.take_all(), _broke(exc))
+            _fail_each([*(batch.jobs if batch else ()), *lane.queue.take_all()], _broke(exc))
         finally:
             pump.is_waiting = pump.is_busy = False
 
@@ -218,9 +219,6 @@ class Dispatcher:
         except VoxgateError as error:
             _fail_each(batch.jobs, error)
             return
-        except Exception as exc:
-            _fail_each(batch.jobs, _broke(exc))
-            raise
         finally:
             queue.finished(batch, self._clock(), took_s, lease.device)
             for job in batch.jobs:

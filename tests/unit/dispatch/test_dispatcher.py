@@ -293,6 +293,31 @@ async def test_submit_worker_breaks_in_a_way_that_nobody_foresaw_leaves_nobody_w
     assert await it.submit("v", pcm(), AsrOptions())
 
 
+async def test_submit_fault_of_ours_after_the_batch_was_computed_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a figure that cannot be")
+
+    monkeypatch.setattr("gateway.dispatch.dispatcher._measure", broken)
+    it = dispatcher(Residency(ScriptedWorker()))
+    answers = asyncio.gather(*(it.submit("v", pcm(), AsrOptions()) for _ in range(3)), return_exceptions=True)
+    results = await asyncio.wait_for(answers, 10)
+    assert [type(result) for result in results] == [PredictFailed] * 3
+
+
+async def test_submit_many_of_one_length_whose_sum_is_rounded_are_answered() -> None:
+    # Nine times 0.9 is less than the sum of nine: a count of padding must not go backwards over it.
+    residency = Residency(ScriptedWorker())
+    residency.gate.clear()
+    it, sound = dispatcher(residency), np.zeros(14_400, np.float32)
+    asking = [asyncio.create_task(it.submit("v", sound, AsrOptions())) for _ in range(40)]
+    await residency.is_wanted.wait()
+    residency.gate.set()
+    assert len(await asyncio.wait_for(asyncio.gather(*asking), 10)) == 40
+    assert 9 in residency.worker.batches
+
+
 async def test_submit_interactive_goes_before_bulk() -> None:
     residency = Residency(ScriptedWorker())
     residency.gate.clear()
