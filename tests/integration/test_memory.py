@@ -94,7 +94,11 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
 
     rng = random.Random(3)
     wanted = [(rng.choice(LANGUAGES), rng.randrange(len(CLIPS))) for _ in range(REQUESTS)]
-    with sampled(lambda: taken_bytes(gateway)) as samples, ThreadPoolExecutor(AT_ONCE) as callers:
+    with (
+        sampled(lambda: taken_bytes(gateway)) as samples,
+        sampled(lambda: len(gateway.workers())) as standing,
+        ThreadPoolExecutor(AT_ONCE) as callers,
+    ):
         answers = list(callers.map(lambda one: gateway.transcribe(CLIPS[one[1]], language=one[0]), wanted))
 
     assert [answer.status_code for answer in answers] == [200] * REQUESTS
@@ -103,7 +107,7 @@ def test_six_versions_in_a_budget_for_two_are_served_right_within_it(
 
     assert len(samples) > REQUESTS / 4
     assert max(samples) <= budget
-    assert max(samples) > min(samples) + measured.steady_bytes  # more than one of them did stand there
+    assert max(standing) > 1
 
     loads = gateway.metric("voxgate_model_loads_total")
     assert gateway.metric("voxgate_model_loads_total", outcome="loaded") == loads
