@@ -66,6 +66,12 @@ class _Life:
         self.largest_bytes = max(self.largest_bytes, self.taken_bytes, told)
 
     @property
+    def size(self) -> Size:
+        """The most that it was seen to take, once it was loaded and in its whole life."""
+        peak_bytes = self.worker.peak_private_bytes if self.worker and self.device.kind == "cpu" else 0
+        return Size(self.largest_bytes, max(self.largest_bytes, peak_bytes))
+
+    @property
     def is_warm(self) -> bool:
         """Whether its worker has said that it is."""
         return self.worker is not None and self.worker.is_warm
@@ -256,10 +262,11 @@ class Effects:
         life.is_urgent = life.is_awaited and self._sizes.is_measured(life.loading)
         loaded = await self._loaded(resident, life, worker, expected)
         load_s = time.monotonic() - began_s
-        taken = expected if life.is_urgent else _taken(life, worker, loaded, expected)
+        taken = _taken(life, worker, loaded, expected)
         life.has_loaded = True
-        if not life.is_urgent:
+        if not life.is_urgent or life.device.kind != "cpu":  # there it shows when it is warm
             life.largest_bytes = taken.steady_bytes
+        if not life.is_urgent:
             metrics.SIZE_RATIO.labels(life.device.id).observe(taken.steady_bytes / max(1, expected.steady_bytes))
         size = self._sizes.learn(life.loading, taken, load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
@@ -322,8 +329,7 @@ class Effects:
             if life.is_urgent:
                 metrics.SIZE_RATIO.labels(life.device.id).observe(life.largest_bytes / max(1, thought.steady_bytes))
             is_whole_life = life.is_warm and life.device.kind == "cpu"  # a GPU is only looked at now and then
-            size = Size(life.largest_bytes, life.largest_bytes)
-            self._sizes.learn(life.loading, size, is_whole_life=is_whole_life)
+            self._sizes.learn(life.loading, life.size, is_whole_life=is_whole_life)
         elif life.largest_bytes > thought.peak_bytes:
             self._sizes.learn(life.loading, Size(thought.steady_bytes, life.largest_bytes))
         else:
@@ -335,8 +341,10 @@ def _taken(life: _Life, worker: Worker, loaded: HasLoaded, expected: Size) -> Si
     """The size of what has just been loaded.
 
     On a CPU a run gives back what it took, and the next one takes it again: so the most of the warm-up counts, whose
-    runs are the largest.
+    runs are the largest; where that is still to come, what is expected.
     """
+    if life.device.kind == "cpu" and life.is_urgent:
+        return expected
     if life.device.kind == "cpu":
         return Size(loaded.run_bytes, worker.peak_private_bytes)
     if (taken := life.taken_bytes) == 0:

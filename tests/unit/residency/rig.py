@@ -111,6 +111,7 @@ class ScriptedWorker:
         self.pid = next(_PIDS)
         self.exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.bytes_taken = runtime.bytes_taken
+        self.loading_bytes = runtime.loading_bytes
         self.device = ""
         self.is_urgent = False
         self.is_warm = True
@@ -118,9 +119,11 @@ class ScriptedWorker:
 
     @property
     def peak_private_bytes(self) -> int:
-        return self.bytes_taken
+        return max(self.bytes_taken, self.loading_bytes)
 
-    most_run_bytes = peak_private_bytes
+    @property
+    def most_run_bytes(self) -> int:
+        return self.bytes_taken
 
     async def load(self, command: Load) -> Loaded:
         opened = asyncio.ensure_future(self._runtime.gate.wait())
@@ -171,6 +174,7 @@ class ScriptedRuntime:
         self.deaths = 0
         self.grows_to: list[int] = []
         self.bytes_taken = 10 * MIB
+        self.loading_bytes = 0
         self.driver: Driver | None = None
         self.driver_holds = False
 

@@ -101,6 +101,12 @@ async def test_gpu_driver_that_does_not_know_our_processes_leaves_the_prediction
         rig.manager.measure()
         assert budget(rig) == TOTAL - HEADROOM - TAKEN + charged
         assert not rig.runtime.workers[0].exited.done()
+        async with rig.lease():
+            rig.runtime.workers[0].kill()
+        await use(rig)  # a load that was measured before is as blind
+        assert rig.runtime.workers[1].is_urgent
+        rig.manager.measure()
+        assert budget(rig) == TOTAL - HEADROOM - TAKEN + charged
 
 
 async def test_gpu_lost_a_prefetch_does_not_go_to_the_cpu(driver: Driver) -> None:

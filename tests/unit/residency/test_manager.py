@@ -213,3 +213,16 @@ async def test_stop_of_a_warm_worker_that_took_less_shrinks_what_the_next_is_cha
     measured = await rig.catalog.measurement(rig.manifests[0].digest, "cpu", "fp32")
     assert measured is not None
     assert (measured.steady_bytes, measured.peak_bytes) == (25 * MIB, 25 * MIB)
+
+
+async def test_stop_of_a_warm_worker_that_took_more_while_it_loaded_leaves_the_peak_of_its_load_as_it_is(
+    rig: Rig,
+) -> None:
+    rig.runtime.loading_bytes = 50 * MIB
+    for number in range(2):
+        async with rig.lease():
+            rig.runtime.workers[number].kill()
+    await rig.manager.stop()
+    measured = await rig.catalog.measurement(rig.manifests[0].digest, "cpu", "fp32")
+    assert measured is not None
+    assert (measured.steady_bytes, measured.peak_bytes) == (10 * MIB, 50 * MIB)
