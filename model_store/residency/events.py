@@ -101,7 +101,7 @@ class Released:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A predictor is warm and takes this much."""
+    """A predictor can answer, and is to be charged this much."""
 
     resident: int
     steady_bytes: int

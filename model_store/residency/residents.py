@@ -70,7 +70,7 @@ class Residents:
         return Start(resident.id, resident.version, room.ledger.device, is_awaited=not resident.is_prefetched)
 
     def open(self, resident: Resident, loaded: Loaded, now_s: float) -> None:
-        """It is warm: it takes leases, and is charged what it was measured to take."""
+        """It can answer: it takes leases, and is charged what it, or one before it, was measured to take."""
         resident.phase, resident.loaded_at_s = Phase.READY, now_s
         self.mark_use(resident, now_s)
         ledger = self.ledger(resident.id)
