@@ -8,12 +8,11 @@ from typing import Final
 
 from tests.bench.machine import machine
 from tests.bench.overhead.load import CLIP_S, Taken, clips, driven
+from tests.bench.side.servers import ONE_BY_ONE
 from tests.integration.live import Gateway
 
 ROUNDS: Final = 7
 BAR: Final = 1.05
-ON: Final[dict[str, str]] = {}
-OFF: Final = {"VOXGATE_DISPATCH_MAX_QUEUE_DELAY_S": "0", "VOXGATE_DISPATCH_MAX_BATCH": "1"}
 _SECONDS: Final = 3.0
 
 
@@ -33,7 +32,7 @@ def measured() -> dict[str, list[Taken]]:
     runs: dict[str, list[Taken]] = {"on": [], "off": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         gateways = {}
-        for name, environ in zip(runs, (ON, OFF), strict=True):
+        for name, environ in zip(runs, ({}, ONE_BY_ONE), strict=True):
             base = {"VOXGATE_SERVER_STARTER_MODELS": "true", "VOXGATE_RUNTIME_THREADS": "0"}
             gateway = Gateway(Path(folder) / name, base | environ)
             ends.callback(gateway.ended)
