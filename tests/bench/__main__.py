@@ -17,6 +17,7 @@ from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import SAMPLES_DIR
 from tests.bench import encoder, rescoring
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 from tests.bench.overhead import echoed
 from tests.bench.residency import report
 from tests.integration.live import Gateway
@@ -75,9 +76,8 @@ def table(measured: dict[str, list[Answer]]) -> str:
     """Medians per precision as Markdown."""
     heads = ["precision", "cold request", "model load", "warm request", *STAGES, "real-time factor"]
     rows = [[precision, *figures(answers)] for precision, answers in measured.items()]
-    lines = [heads, ["---"] * len(heads), *rows]
     caption = "\nMedians in milliseconds; the requests are the client's view, the stages the gateway's.\n"
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n" + caption
+    return markdown_table(heads, rows) + "\n" + caption
 
 
 def figures(answers: list[Answer]) -> list[str]:

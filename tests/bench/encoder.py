@@ -20,6 +20,7 @@ from model_store.artifacts.graphs import can_convert
 from model_store.engines.cpu import is_bf16_processor
 from tests.bench.contenders import THREADS, TURN_S, UNITS
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
@@ -120,13 +121,13 @@ def table(measured: dict[tuple[int, int], dict[str, float]]) -> str:
     """Milliseconds and ratios as Markdown."""
     ran = contenders()
     heads = ["audio", "batch", *(one.heading for one in ran.values()), "eager / fp32"]
-    lines = [heads + (["fp32 / bf16"] if "bf16" in ran else [])]
-    lines.append(["---"] * len(lines[0]))
+    heads += ["fp32 / bf16"] if "bf16" in ran else []
+    rows = []
     for (seconds, batch), took in measured.items():
         ratios = [_times(took["eager"], took["fp32"]) + f" ({_times(took['eager_amd'], took['fp32'])})"]
         ratios += [_times(took["fp32"], took["bf16"])] if "bf16" in ran else []
-        lines.append([f"{seconds} s", str(batch), *(f"{took[name]:.0f}" for name in ran), *ratios])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + CAPTION
+        rows.append([f"{seconds} s", str(batch), *(f"{took[name]:.0f}" for name in ran), *ratios])
+    return markdown_table(heads, rows) + CAPTION
 
 
 def verdicts(measured: dict[tuple[int, int], dict[str, float]]) -> Iterator[str]:

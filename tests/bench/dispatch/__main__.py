@@ -4,6 +4,7 @@ import statistics
 
 from tests.bench.dispatch import drills
 from tests.bench.dispatch.simulator import FULL, GPU, STARTER, Cost
+from tests.bench.markdown import markdown_table
 
 _COSTS = {"starter model": STARTER, "full-size model": FULL, "large GPU": GPU}
 _SEED = 1000
@@ -13,8 +14,7 @@ def main() -> None:
     """Print the table."""
     rows = {name: figures(cost) for name, cost in _COSTS.items()}
     heads = ["figure", *rows]
-    lines = [heads, ["---"] * len(heads), *([what, *(row[what] for row in rows.values())] for what in rows[heads[1]])]
-    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    print(markdown_table(heads, ([what, *(row[what] for row in rows.values())] for what in rows[heads[1]])))
 
 
 def figures(cost: Cost) -> dict[str, str]:

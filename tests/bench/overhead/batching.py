@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 from tests.bench.overhead.load import CLIP_S, Taken, clips, driven
 from tests.bench.side.servers import ONE_BY_ONE
 from tests.integration.live import Gateway
@@ -20,9 +21,8 @@ def main() -> None:
     """Print the figures and what they come to."""
     runs = measured()
     print(f"Medians of {ROUNDS} rounds of {_SECONDS:g} s each on {machine()}; clips of {CLIP_S:g} s.\n")
-    rows = [["batching", "p50 ms", "p95 ms", "requests/s"], ["---"] * 4]
-    rows += [[name, *figures(taken)] for name, taken in runs.items()]
-    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    rows = ([name, *figures(taken)] for name, taken in runs.items())
+    print(markdown_table(["batching", "p50 ms", "p95 ms", "requests/s"], rows))
     ratio = statistics.median(on.latency_ms.p50 / off.latency_ms.p50 for on, off in zip(*runs.values(), strict=True))
     print(f"\nOne client: p50 with batching {ratio:.3f} times that without; the bar is {BAR:g}.")
 

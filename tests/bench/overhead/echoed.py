@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 from tests.bench.overhead.load import CLIP_S, GENERATOR, Taken, clips, driven
 from tests.bench.overhead.servers import Driven, Echo, bare
 
@@ -60,8 +61,7 @@ def table(runs: Runs) -> str:
     heads = ["server", "clients", "requests/s", "of bare", "p50 ms", "p95 ms", "p99 ms"]
     heads += [GENERATOR, "server", "workers", "server's ms each"]
     rows = [[name, str(clients), *figures(some, runs[BARE, clients])] for (name, clients), some in runs.items()]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
-    return f"{lines}\n\nGenerator, server and workers: what their processes took of one core.\n"
+    return f"{markdown_table(heads, rows)}\n\nGenerator, server and workers: what their processes took of one core.\n"
 
 
 def figures(runs: Sequence[Taken], rivals: Sequence[Taken]) -> list[str]:

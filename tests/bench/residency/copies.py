@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.bench.markdown import markdown_table
 from tests.bench.residency.drills import HotModel
 
 _FOR_S: Final = 120.0
@@ -12,9 +13,8 @@ _LOADS_PER_S: Final = (10.0, 25.0, 100.0)
 def main(devices: int = 4) -> None:
     """Print the table: segments a second, how long they took, and how many were refused, by predictors allowed."""
     heads = ["segments come, 1/s", "predictors", "served, 1/s", "median s", "refused"]
-    rows = [heads, ["---"] * len(heads)]
-    rows += [_row(per_s, predictors, devices) for per_s in _LOADS_PER_S for predictors in range(1, devices + 1)]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in rows))
+    rows = (_row(per_s, predictors, devices) for per_s in _LOADS_PER_S for predictors in range(1, devices + 1))
+    print(markdown_table(heads, rows))
     print(f"On {devices} devices; served and median over the last {_FOR_S - _STEADY_FROM_S:.0f} of {_FOR_S:.0f} s.")
 
 

@@ -21,6 +21,7 @@ from model_store.engines.cpu import best_cpu_precision
 from model_store.importers.process import Order, import_models
 from model_store.starter.install import BUNDLE_DIR
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 from tests.integration.live import Gateway, sampled, until
 from tests.integration.sound import speech, wav
 from tests.integration.test_memory import shared_bytes, taken_bytes
@@ -193,8 +194,7 @@ def told(run: Run) -> str:
     figures = [len(run.answers), run.errors, cold, run.loads, run.evictions]
     times = [f"{run.median_s(is_cold=is_cold) * 1000:.0f} ms" for is_cold in (False, True)]
     sizes = [f"{size / MIB:.0f} MiB" for size in (run.budget_bytes, run.most_bytes)]
-    rows = [heads, ["---"] * len(heads), [*map(str, figures), *times, *sizes]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return markdown_table(heads, [[*map(str, figures), *times, *sizes]]) + "\n"
 
 
 def draw(file: Path, run: Run) -> None:

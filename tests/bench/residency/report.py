@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tests.bench.markdown import markdown_table
 from tests.bench.residency.quality import Comparison, compared
 from tests.bench.residency.replay import NAMES, replay
 from tests.bench.residency.rivals import least_cold_s
@@ -38,8 +39,7 @@ def main(seeds: Iterable[int] = SEEDS) -> None:
 def table(comparisons: list[Comparison]) -> str:
     """Cold seconds over those of LRU, and hit ratios, as Markdown."""
     heads = ["trace", "lru s", *NAMES[1:], "bound", "cost at worst", "gap closed", "hits: lru", "cost", "popularity"]
-    rows = [heads, ["---"] * len(heads), *(row(one) for one in comparisons)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+    return markdown_table(heads, map(row, comparisons)) + "\n"
 
 
 def row(one: Comparison) -> list[str]:

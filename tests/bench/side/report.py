@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from gateway.bench.figures import Run
+from tests.bench.markdown import markdown_table
 from tests.bench.side.bound import Bound
 from tests.bench.side.clips import CLIP_S
 from tests.bench.side.loads import Row
@@ -38,8 +39,7 @@ def ours(way: Way) -> str:
 def bound_table(bounds: Mapping[Way, Bound]) -> str:
     """Milliseconds of a run by its clips, and what they come to."""
     heads = ["bound", *_sizes(bounds), "best clips/s", "audio s/s", "at batch", "characters"]
-    lines = [_line(way.shown, bound, _sizes(bounds)) for way, bound in bounds.items()]
-    return _table([heads, *lines])
+    return markdown_table(heads, (_line(way.shown, bound, _sizes(bounds)) for way, bound in bounds.items()))
 
 
 def _sizes(bounds: Mapping[Way, Bound]) -> list[str]:
@@ -56,7 +56,7 @@ def servers_table(rows: Sequence[Row]) -> str:
     """A line per run."""
     heads = ["server", "clients", "requests", "errors", "p50 ms", "p95 ms", "p99 ms", "clips/s", "audio s/s"]
     heads += ["memory MiB", "resident MiB", "server's cores", "generator's"]
-    return _table([heads, *map(_cells, rows)])
+    return markdown_table(heads, map(_cells, rows))
 
 
 def _cells(row: Row) -> list[str]:
@@ -75,7 +75,7 @@ def stages_table(rows: Sequence[Row]) -> str:
     told = [row for row in rows if row.run.stages_ms]
     stages = list(dict.fromkeys(stage for row in told for stage in row.run.stages_ms))
     lines = [[row.contender, str(row.run.load.clients), *_medians(row.run, stages)] for row in told]
-    return _table([["server", "clients", *stages], *lines])
+    return markdown_table(["server", "clients", *stages], lines)
 
 
 def _medians(run: Run, stages: Sequence[str]) -> list[str]:
@@ -105,7 +105,3 @@ def _told(way: Way, best: Way) -> str:
 
 def _best(bound: Bound) -> float:
     return bound.clips_per_s(bound.best_batch)
-
-
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:]))
