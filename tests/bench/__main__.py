@@ -39,7 +39,7 @@ def main() -> None:
     """The bundled samples in each precision of this processor; the encoder at full size; the gateway; eviction."""
     samples = msgspec.json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
     print(f"## First slice, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n\n`make bench` on {machine()}.\n")
-    precisions = dict.fromkeys(("fp32", best_cpu_precision()))
+    precisions = dict.fromkeys(("fp32", str(best_cpu_precision())))
     with tempfile.TemporaryDirectory() as folder:
         measured = {precision: measure(Path(folder) / precision, precision, samples) for precision in precisions}
     print(table(measured))

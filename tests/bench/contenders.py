@@ -17,6 +17,7 @@ import numpy as np
 
 from model_store.artifacts.graphs import can_convert
 from model_store.artifacts.manifest import Manifest, Source
+from model_store.engines.seam import Array
 from tests.manifests import SMALL_CONFORMER
 from tests.reference.networks import N_MELS, NETWORKS, settings
 
@@ -24,7 +25,7 @@ THREADS = 2
 TURN_S = 1.0
 UNITS = NETWORKS["conformer"].units
 
-Turn = Callable[[np.ndarray, np.ndarray], object]
+Turn = Callable[[Array, Array], object]
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def eager() -> Turn:
     model: Any = U2Model.from_config(CfgNode(shape, new_allowed=True))
     model.eval()
 
-    def run(feats: np.ndarray, lengths: np.ndarray) -> object:
+    def run(feats: Array, lengths: Array) -> object:
         with paddle.no_grad():
             encoded, _ = model._forward_encoder(paddle.to_tensor(feats), paddle.to_tensor(lengths))
             return model.ctc.log_softmax(encoded).numpy()

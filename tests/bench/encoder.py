@@ -114,7 +114,7 @@ def _turn(process: subprocess.Popen[str], asked: str) -> list[float]:
     for line in process.stdout:
         if line.startswith("ms "):
             return [float(ms) for ms in line.split()[1:]]
-    raise ChildProcessError(f"A contender ended: {process.args}")
+    raise ChildProcessError(f"A contender ended: {process.args!r}")
 
 
 def table(measured: dict[tuple[int, int], dict[str, float]]) -> str:

@@ -7,6 +7,7 @@
 # mypy: disallow-subclassing-any=False
 
 import datetime
+import functools
 import itertools
 import statistics
 import tempfile
@@ -23,7 +24,8 @@ from paddle.static import InputSpec
 from model_store.artifacts.graphs import DECODER, model_file, params_file
 from model_store.artifacts.manifest import Decoder
 from model_store.engines.cpu import best_cpu_precision
-from model_store.engines.paddle import Array, PaddleEngine
+from model_store.engines.paddle import PaddleEngine
+from model_store.engines.seam import Array
 from model_store.nets.decoder import TransformerDecoder, build_decoder
 from model_store.nets.positions import penalty_of
 from model_store.predictors.hypotheses import AsrOptions, Precision
@@ -104,8 +106,8 @@ def contenders(folder: Path, precision: Precision) -> tuple[Judge, Judge]:
     """The padded batch, and the tree."""
     how: dict[str, Any] = {"precision": precision, "threads": THREADS}
     padded, tree = (PaddleEngine(folder, name, PaddedDecoder.outputs, **how) for name in (PADDED, DECODER))
-    rescorer = Rescorer(SHAPE, tree)
-    return (lambda encoded, texts: _judged(padded, encoded, texts), lambda *told: rescorer(*told, AsrOptions()))
+    rescored = functools.partial(Rescorer(SHAPE, tree), options=AsrOptions())
+    return functools.partial(_judged, padded), rescored
 
 
 def _judged(engine: PaddleEngine, encoded: Array, texts: Sequence[Text]) -> object:

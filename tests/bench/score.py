@@ -41,8 +41,7 @@ def main() -> None:
     print(f"{source.name} on {machine()}, {arguments.threads} threads:\n")
     with tempfile.TemporaryDirectory() as folder:
         predictor = served(source, Path(folder), arguments.precision, arguments.threads)
-        predictor.warm_up()
-        predictor.rehearse()
+        list(predictor.warm_up())
         if arguments.sets == ["language"]:
             print(score_language(predictor, FROZEN_DIR))
             return
