@@ -16,7 +16,7 @@ from gateway.audio import SAMPLE_RATE_HZ
 from gateway.audio.decode import decode
 from gateway.audio.resample import Int16Array, resampled
 from model_store.errors import AudioMissing, OptionInvalid, VoxgateError
-from model_store.starter.install import SAMPLES_DIR
+from model_store.starter.install import bundled_samples
 
 LIST: Final = "samples.json"
 _KINDS: Final = "wav flac mp3 ogg oga opus m4a mp4 aac webm mkv amr awb wma aif aiff au caf 3gp"
@@ -49,19 +49,24 @@ class _Recording(Struct, frozen=True):
 
 
 def clips_of(paths: Sequence[Path], *, cut_s: Sequence[float] = (), as_wav: bool = False) -> list[Clip]:
-    """The clips of files and folders, of the bundled samples where none are named.
+    """The clips of files and folders; where none are named, of the bundled samples that need no domain said.
 
     cut_s: lengths that all clips are to have, in turn; of the recordings of each language, joined end to end.
     as_wav: 16 kHz mono, whatever the file is; clips that are cut are so anyway.
 
     Raises OptionInvalid where there is no recording, and what `gateway.audio` says of a file that is none.
     """
-    recordings = [one for path in paths or [SAMPLES_DIR] for one in _recordings(path)]
+    recordings = [one for path in paths for one in _recordings(path)] if paths else _bundled()
     if not recordings:
         raise OptionInvalid("There is no recording in what was named.", param="files")
     if cut_s:
         return _cut(recordings, cut_s)
     return [_whole(one, as_wav=as_wav) for one in recordings]
+
+
+def _bundled() -> list[_Recording]:
+    general = (sample for sample in bundled_samples() if sample.domain == "general")
+    return [_Recording(sample.path, sample.file, sample.language, sample.text) for sample in general]
 
 
 def _recordings(path: Path) -> list[_Recording]:

@@ -94,7 +94,7 @@ def _training(facts: Facts) -> str:
     plan = facts.plan
     text = (
         f"{plan.epochs} epochs, batches of {plan.batch_size}, AdamW with a peak rate of {plan.peak_rate:g}, the mean "
-        f"of the last {plan.averaged} epochs' weights; corpus seed {SEED}, training seed {plan.seed}; "
+        f"of the last {plan.averaged} epochs' weights{_restart(plan)}; corpus seed {SEED}, training seed {plan.seed}; "
         f"{facts.minutes:.0f} minutes on a shared two-core CPU."
     )
     if facts.name == "lid":
@@ -105,6 +105,13 @@ def _training(facts: Facts) -> str:
         f" For the first {plan.gentle_epochs:.0f} epochs, ever less, the units were also taught from a flat "
         "alignment (`flatstart.py`), without which CTC is slow to begin to learn."
     )
+
+
+def _restart(plan: Plan) -> str:
+    if plan.restart is None:
+        return ""
+    epochs, rate = plan.restart
+    return f", the rate falling once more, from {rate:g}, after {epochs} epochs"
 
 
 def _note(facts: Facts) -> str:

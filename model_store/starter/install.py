@@ -1,4 +1,4 @@
-"""Bringing the bundled models into a store and a catalogue: what is there already stays, the rest is imported."""
+"""What comes with Voxgate, and bringing its models into a store and a catalogue: what is missing is imported."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, json
 
 from model_store.artifacts.store import ArtifactStore
 from model_store.catalog.protocol import Catalog
@@ -33,6 +33,25 @@ class Bundled(Struct, frozen=True, kw_only=True):
     def path(self) -> Path:
         """Where it is."""
         return BUNDLE_DIR / self.directory
+
+
+class Sample(Struct, frozen=True):
+    """A recording that comes with Voxgate, what is said in it, and the domain whose model gets it right."""
+
+    file: str
+    language: str
+    text: str
+    domain: str = "general"
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return SAMPLES_DIR / self.file
+
+
+def bundled_samples() -> list[Sample]:
+    """All of them, by language and domain."""
+    return json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
 
 
 BUNDLED: Final = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_store.starter.corpus import SEED
 from model_store.starter.decoder import DecoderShape
@@ -32,10 +32,11 @@ class Recipe:
 
 
 SCRATCH = Plan(epochs=7, batch_size=16, warmup_epochs=0.4, gentle_epochs=1.0, averaged=2)
+LONGER = replace(SCRATCH, epochs=10, restart=(7, 6e-4))
 TUNING = Plan(epochs=4, batch_size=16, peak_rate=4e-4, warmup_epochs=0.3, gentle_epochs=0.0, sorted_epochs=0)
 
 RECIPES = {
-    "zh": Recipe(ZH, SCRATCH),
+    "zh": Recipe(ZH, LONGER),
     "yue": Recipe(YUE, SCRATCH),
     "en": Recipe(EN, SCRATCH),
     "zh-finance": Recipe(FINANCE, TUNING, base="zh", beside=(ZH, 1500)),

@@ -20,10 +20,12 @@ from model_store.starter.corpus import SEED, Clip, corpus_of
 from model_store.starter.network import GlobalCmvn, LanguageClassifier, Recogniser
 from model_store.starter.scoring import edit_distance
 from model_store.starter.speech import SAMPLE_RATE_HZ
-from model_store.starter.texts.languages import GRAMMARS, LANGUAGES
+from model_store.starter.texts.grammar import Grammar
+from model_store.starter.texts.languages import GRAMMARS
 from model_store.starter.units import Units
 
-N_SAMPLES = 12
+# Of each model. A demonstration of a domain is short.
+N_SAMPLES = {"zh": 8, "zh-finance": 4, "zh-medical": 4, "yue": 8, "en": 8}
 SURE = 0.97
 LOST_FRAMES = 2
 TRIMMED_FRAMES = 9
@@ -55,17 +57,17 @@ class Candidate:
 
 
 def write(work: Path, bundle: Path, samples: Path) -> None:
-    """Choose samples of every language, and write them with their list and their README."""
+    """Choose samples for every recogniser, and write them with their list and their README."""
     listed: list[dict[str, object]] = []
     shares: list[str] = []
     samples.mkdir(parents=True, exist_ok=True)
     for old in samples.rglob("*.flac"):
         old.unlink()
-    for language in LANGUAGES:
-        candidates, n_clips = _candidates(language, work, bundle)
-        shares.append(f"{len(candidates)} of {n_clips} for {language}")
-        for number, candidate in enumerate(choose(candidates, N_SAMPLES), start=1):
-            listed.append(_copy(language, number, candidate, work, samples))
+    for grammar in GRAMMARS.values():
+        candidates, n_clips = _candidates(grammar, work, bundle)
+        shares.append(f"{len(candidates)} of {n_clips} for {grammar.name}")
+        for number, candidate in enumerate(choose(candidates, N_SAMPLES[grammar.name]), start=1):
+            listed.append(_copy(grammar, number, candidate, work, samples))
     text = json.dumps(listed, ensure_ascii=False, indent=1) + "\n"
     (samples / "samples.json").write_text(text, encoding="utf-8")
     voices = ", ".join(sorted({str(row["voice"]) for row in listed}))
@@ -73,16 +75,17 @@ def write(work: Path, bundle: Path, samples: Path) -> None:
     (samples / "README.md").write_text(readme, encoding="utf-8")
 
 
-def _candidates(language: str, work: Path, bundle: Path) -> tuple[list[Candidate], int]:
-    clips = corpus_of(GRAMMARS[language], work).heldout
-    units = _units(bundle / language)
-    recogniser = _recogniser(bundle / language, units)
+def _candidates(grammar: Grammar, work: Path, bundle: Path) -> tuple[list[Candidate], int]:
+    clips = corpus_of(grammar, work).heldout
+    units = _units(bundle / grammar.name)
+    recogniser = _recogniser(bundle / grammar.name, units)
     takes = [
         asr.read_clips(recogniser, [change(clip) for clip in clips], units, read)
         for change in DISTURBANCES
         for read in (asr.greedily, _searched)
     ]
-    sure = lid.classify(_classifier(bundle / "lid"), [clip.features for clip in clips])[:, lid.LABELS.index(language)]
+    label = lid.LABELS.index(grammar.language)
+    sure = lid.classify(_classifier(bundle / "lid"), [clip.features for clip in clips])[:, label]
     right = [{clip.text} == set(readings) for clip, *readings in zip(clips, *takes, strict=True)]
     return [Candidate(i, clip) for i, clip in enumerate(clips) if right[i] and sure[i] >= SURE], len(clips)
 
@@ -136,14 +139,15 @@ def _novelty(candidate: Candidate, chosen: list[Candidate]) -> tuple[bool, int, 
     return nearest >= MIN_DIFFERENCE, -voice_used, nearest
 
 
-def _copy(language: str, number: int, candidate: Candidate, work: Path, samples: Path) -> dict[str, object]:
-    source = work / "heldout" / language / f"{candidate.index:03d}.wav"
+def _copy(grammar: Grammar, number: int, candidate: Candidate, work: Path, samples: Path) -> dict[str, object]:
+    source = work / "heldout" / grammar.name / f"{candidate.index:03d}.wav"
     pcm, _ = soundfile.read(source, dtype="int16")
-    name = f"{language}/{number:02d}.flac"
-    (samples / language).mkdir(parents=True, exist_ok=True)
+    name = f"{grammar.name}/{number:02d}.flac"
+    (samples / grammar.name).mkdir(parents=True, exist_ok=True)
     soundfile.write(samples / name, pcm, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     clip = candidate.clip
-    return {"file": name, "language": language, "text": clip.text, "voice": clip.variant, "speed": clip.speed}
+    spoken: dict[str, object] = {"language": grammar.language, "domain": grammar.domain, "text": clip.text}
+    return {"file": name, **spoken, "voice": clip.variant, "speed": clip.speed}
 
 
 def _recogniser(folder: Path, units: Units) -> Recogniser:

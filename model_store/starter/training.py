@@ -27,7 +27,8 @@ class Plan:
     """How long and how fast to train.
 
     The task is made easier at first, over `gentle_epochs` ever less, and short items come first for `sorted_epochs`.
-    The result is the mean of the weights after the last `averaged` epochs.
+    The result is the mean of the weights after the last `averaged` epochs. `restart`: after so many epochs the rate
+    begins to fall once more, from that peak (Loshchilov and Hutter 2017, arXiv 1608.03983).
     """
 
     epochs: int
@@ -38,6 +39,7 @@ class Plan:
     sorted_epochs: int = 1
     averaged: int = 3
     seed: int = 20261122
+    restart: tuple[int, float] | None = None
 
 
 class Task(Protocol):
@@ -95,11 +97,16 @@ def ease(plan: Plan, epoch: int) -> float:
 
 
 def learning_rate(plan: Plan, epochs_done: float) -> float:
-    """Rise in a line to the peak, then fall along half a cosine to almost nothing at the end."""
+    """Rise in a line to the peak, then fall along half a cosine to almost nothing; see `Plan.restart`."""
     if epochs_done < plan.warmup_epochs:
         return plan.peak_rate * (epochs_done + 0.01) / (plan.warmup_epochs + 0.01)
-    share = (epochs_done - plan.warmup_epochs) / (plan.epochs - plan.warmup_epochs)
-    return plan.peak_rate * (FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * (1 + math.cos(math.pi * share)) / 2)
+    restart, again_rate = plan.restart or (plan.epochs, 0.0)
+    if epochs_done < restart:
+        begun, ended, peak_rate = plan.warmup_epochs, restart, plan.peak_rate
+    else:
+        begun, ended, peak_rate = restart, plan.epochs, again_rate
+    share = (epochs_done - begun) / (ended - begun)
+    return peak_rate * (FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * (1 + math.cos(math.pi * share)) / 2)
 
 
 def mean_weights(files: Sequence[Path]) -> dict[str, Tensor]:

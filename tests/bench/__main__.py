@@ -10,11 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from gateway.demo import Sample
 from model_store.engines.cpu import best_cpu_precision
-from model_store.starter.install import SAMPLES_DIR
+from model_store.starter.install import Sample, bundled_samples
 from tests.bench import encoder, rescoring
 from tests.bench.machine import machine
 from tests.bench.markdown import markdown_table
@@ -37,7 +34,7 @@ class Answer(NamedTuple):
 
 def main() -> None:
     """The bundled samples in each precision of this processor; the encoder at full size; the gateway; eviction."""
-    samples = msgspec.json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
+    samples = [sample for sample in bundled_samples() if sample.domain == "general"]
     print(f"## First slice, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n\n`make bench` on {machine()}.\n")
     precisions = dict.fromkeys(("fp32", str(best_cpu_precision())))
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +62,7 @@ def measure(data_dir: Path, precision: str, samples: list[Sample]) -> list[Answe
 
 def ask(gateway: Gateway, sample: Sample) -> Answer:
     """One sample over HTTP."""
-    audio = (SAMPLES_DIR / sample.file).read_bytes()
+    audio = sample.path.read_bytes()
     began_s = time.perf_counter()
     body: dict[str, Any] = gateway.transcribe(audio, sample.file).raise_for_status().json()
     wall_ms = (time.perf_counter() - began_s) * 1000

@@ -1,5 +1,6 @@
 """Scoring a language classifier on the frozen sets, and on sounds that are no speech."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from model_store.starter.scoring import calibration_error, rate_of
 from model_store.starter.sounds import SOUNDS, babble
 from model_store.starter.speech import SAMPLE_RATE_HZ, Float32Array
 from model_store.starter.texts.languages import GRAMMARS
+from tests.bench.markdown import markdown_table
 
 N_SOUNDS = 210
 SOUND_SEED = 11
@@ -33,15 +35,17 @@ def score_language(predictor: Predictor, folder: Path) -> str:
     """Judge the clips of every set and as many sounds as half a set has; a table in Markdown."""
     spoken = [(clip.language, samples) for name in GRAMMARS for clip, samples in read_set(folder, name)]
     clips = spoken + [("other", samples) for samples in _sounds([samples for _, samples in spoken])]
-    lines = [
-        "| clips | condition | right (95 %) | zh and yue confused | calibration error | right of each |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ["clips", "condition", "right (95 %)", "zh and yue confused", "calibration error", "right of each"]
+    heads.append("ms per second of audio")
+    rows = []
     for condition in ("clean", "first", "g711", "noise20"):
         heard = heard_through(condition, [samples for _, samples in clips], CONDITION_SEED)
+        began_s = time.perf_counter()
         judged = [_judge(predictor, truth, samples) for (truth, _), samples in zip(clips, heard, strict=True)]
-        lines.append(f"| {len(clips)} | {condition} | {' | '.join(_figures(judged))} |")
-    return "\n".join(lines)
+        spent_ms = (time.perf_counter() - began_s) * 1000
+        seconds = sum(samples.size for samples in heard) / SAMPLE_RATE_HZ
+        rows.append([str(len(clips)), condition, *_figures(judged), f"{spent_ms / seconds:.2f}"])
+    return markdown_table(heads, rows)
 
 
 def _sounds(voices: Sequence[Float32Array]) -> list[Float32Array]:

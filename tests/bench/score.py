@@ -2,14 +2,17 @@
 
 MODEL is a directory of a model that can be imported, or the name of a bundled one. The error rate has its 95 %
 confidence interval; the real-time factor is of one clip at a time. With `--set language` a classifier is scored on all
-sets: accuracy, Mandarin against Cantonese, calibration, whole and on the first 1.5 s.
+sets: accuracy, Mandarin against Cantonese, calibration, whole and on the first 1.5 s. With `--card` the figures go to
+the model's card too, in the place of those that it had.
 """
 
 import argparse
 import asyncio
+import itertools
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -26,9 +29,12 @@ from model_store.starter.scoring import Rate, error_rate
 from model_store.starter.speech import SAMPLE_RATE_HZ, Float32Array
 from tests.bench.language import score_language
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
 
 FROZEN_DIR = Path(__file__).parents[1] / "data" / "frozen"
 CONDITION_SEED = 4
+FIGURES, REBUILDING = "## As Voxgate serves it", "## Rebuilding"
+WHENCE = "`python -m tests.bench.score`, on the frozen test sets in `tests/data/frozen`:"
 HEADS = ("set", "condition", "precision", "beam", "rescored", "utterances", "CER or WER (95 %)", "real-time factor")
 
 
@@ -40,19 +46,35 @@ def main() -> None:
         source = BUNDLE_DIR / arguments.model
     print(f"{source.name} on {machine()}, {arguments.threads} threads:\n")
     with tempfile.TemporaryDirectory() as folder:
-        predictor = served(source, Path(folder), arguments.precision, arguments.threads)
-        list(predictor.warm_up())
+        predictors = {
+            precision: served(source, Path(folder), precision, arguments.threads) for precision in arguments.precisions
+        }
         if arguments.sets == ["language"]:
-            print(score_language(predictor, FROZEN_DIR))
-            return
-        options = AsrOptions(beam_size=arguments.beam, rescoring=not arguments.no_rescoring)
-        print(_line(HEADS), _line(["---"] * len(HEADS)), sep="\n")
-        for name in arguments.sets:
-            clips = read(name, arguments.limit)
-            for condition in arguments.conditions:
-                rate, factor = score(predictor, clips, condition, options)
-                said = (name, condition, arguments.precision, options.beam_size, _is_rescored(predictor, options))
-                print(_line([*map(str, said), str(len(clips)), str(rate), f"{factor:.4f}"]), flush=True)
+            told = "\n\n".join(score_language(predictor, FROZEN_DIR) for predictor in predictors.values())
+        else:
+            told = markdown_table(HEADS, list(_rows(predictors, arguments)))
+    print(told)
+    if arguments.is_for_card:
+        card = source / "README.md"
+        card.write_text(with_figures(card.read_text(encoding="utf-8"), told), encoding="utf-8")
+
+
+def _rows(predictors: Mapping[Precision, Predictor], arguments: argparse.Namespace) -> Iterator[list[str]]:
+    options = AsrOptions(beam_size=arguments.beam, rescoring=not arguments.no_rescoring)
+    for name in arguments.sets:
+        clips = read(name, arguments.limit)
+        for condition, (precision, predictor) in itertools.product(arguments.conditions, predictors.items()):
+            rate, factor = score(predictor, clips, condition, options)
+            said = (name, condition, precision, options.beam_size, _is_rescored(predictor, options), len(clips), rate)
+            yield [*map(str, said), f"{factor:.4f}"]
+            print(*said, f"{factor:.4f}", file=sys.stderr, flush=True)
+
+
+def with_figures(card: str, table: str) -> str:
+    """A card with these figures, before what it says of rebuilding, and without those that it had there."""
+    before, _, after = card.partition(REBUILDING)
+    before = before.partition(FIGURES)[0].rstrip()
+    return f"{before}\n\n{FIGURES}\n\n{WHENCE}\n\n{table}\n\n{REBUILDING}{after}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,10 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", help="a directory, or the name of a bundled model: zh, yue, en, lid")
     parser.add_argument("--set", dest="sets", nargs="+", choices=[*SETS, "language"], required=True)
     parser.add_argument("--condition", dest="conditions", nargs="+", choices=list(CONDITIONS), default=["clean"])
-    parser.add_argument("--precision", choices=get_args(Precision), default=best_cpu_precision())
+    parser.add_argument(
+        "--precision", dest="precisions", nargs="+", choices=get_args(Precision), default=[best_cpu_precision()]
+    )
     parser.add_argument("--beam", type=int, default=AsrOptions().beam_size)
     parser.add_argument("--no-rescoring", action="store_true", help="leave the attention decoder out")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--card", dest="is_for_card", action="store_true", help="write the figures into its card")
     parser.add_argument("--limit", type=int, help="only so many clips of each set")
     return parser
 
@@ -74,7 +99,9 @@ def served(source: Path, folder: Path, precision: Precision, threads: int) -> Pr
     # The language is that of no one in particular: what is scored is told which model to use.
     order = Order(source=str(source.resolve()), name="scored", language="und", domain="general")
     (digest,) = asyncio.run(import_models([order], store))
-    return load(store.version_dir(digest), store.graph_dir(digest), precision=precision, threads=threads)
+    predictor = load(store.version_dir(digest), store.graph_dir(digest), precision=precision, threads=threads)
+    list(predictor.warm_up())
+    return predictor
 
 
 def read(name: str, limit: int | None = None) -> list[tuple[Clip, Float32Array]]:
@@ -100,10 +127,6 @@ def score(
 
 def _is_rescored(predictor: Predictor, options: AsrOptions) -> bool:
     return predictor.manifest.decoder is not None and options.rescoring and options.beam_size > 1
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ Their sentences and voices were in no training clip (`model_store/starter/sample
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import av
-import msgspec
 import numpy as np
 import openai
 import pytest
 from numpy.typing import NDArray
 
-from model_store.starter.install import BUNDLED, SAMPLES_DIR
+from model_store.starter.install import BUNDLED, Sample, bundled_samples
 from tests.integration.live import Gateway
 from tests.integration.sound import RATE_HZ, wav
 
@@ -24,22 +22,9 @@ _TIME = r"(\d\d):(\d\d):(\d\d)[,.](\d\d\d)"
 _CUE = re.compile(rf"{_TIME} --> {_TIME}\n(.+?)\n(?:\n|$)", re.DOTALL)
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """A bundled recording and what is said in it."""
-
-    file: str
-    language: str
-    text: str
-
-    @property
-    def path(self) -> Path:
-        return SAMPLES_DIR / self.file
-
-
-def listed(language: str) -> list[Sample]:
-    """The samples of a language."""
-    samples = msgspec.json.decode((SAMPLES_DIR / "samples.json").read_bytes(), type=list[Sample])
-    return [sample for sample in samples if sample.language == language]
+def listed(language: str, domain: str = "general") -> list[Sample]:
+    """The samples of a language and a domain."""
+    return [sample for sample in bundled_samples() if (sample.language, sample.domain) == (language, domain)]
 
 
 def decoded(sample: Sample) -> NDArray[np.int16]:

@@ -22,9 +22,8 @@ LID_UNITS = "zh 0\nyue 1\nen 2\n"
 
 
 def _tensors() -> dict[str, np.ndarray]:
-    """The golden checkpoint without what nobody reads."""
-    whole = read_torch_checkpoint(DATA / "u2pp_conformer" / "final.pt")
-    return {name: tensor for name, tensor in whole.items() if not name.endswith(".pe")}
+    """The golden checkpoint."""
+    return dict(read_torch_checkpoint(DATA / "u2pp_conformer" / "final.pt"))
 
 
 def _lid_source(golden_copy, write_torch, **more: np.ndarray) -> Path:

@@ -89,3 +89,12 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_almost_nothing() -> None:
     assert max(rates) == pytest.approx(1.0)
     assert rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[-1] < 0.02
+
+
+def test_learning_rate_falls_once_more_from_where_it_is_told_to() -> None:
+    plan = Plan(epochs=10, batch_size=4, peak_rate=1.0, warmup_epochs=0.0, restart=(6, 0.4))
+    rates = [learning_rate(plan, step / 10) for step in range(100)]
+    assert rates[59] < 0.02
+    assert rates[60] == pytest.approx(0.4)
+    assert rates[60:] == sorted(rates[60:], reverse=True)
+    assert rates[-1] < 0.02
