@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from admin import terminal
+from admin.optimize import OpenStore, optimize_command
 from admin.remote import Remote
 from admin.rules import OpenCatalog, ReadSettings, rules_command
 from model_store.artifacts.store import ArtifactStore
@@ -25,7 +26,6 @@ from model_store.errors import ModelUnavailable, ModelUnknown
 from model_store.importers.process import Order, import_models
 from model_store.importers.request import Layout
 
-OpenStore = Callable[[], ArtifactStore]
 # Where the gateway of these settings answers, or the one at an address that was said.
 Reach = Callable[[str | None], Remote]
 
@@ -35,7 +35,7 @@ _REFRESH_S = 1.0
 
 def models_commands(open_catalog: OpenCatalog, open_store: OpenStore, read_settings: ReadSettings) -> typer.Typer:
     """The commands under `voxgate models`, on the catalogue and the store that the settings name."""
-    commands = typer.Typer(help="List the models, bring one in, or say how one stays loaded.", no_args_is_help=True)
+    commands = typer.Typer(help="List the models, bring one in, or say how one is loaded.", no_args_is_help=True)
 
     @commands.command("list")
     def list_models(
@@ -68,6 +68,7 @@ def models_commands(open_catalog: OpenCatalog, open_store: OpenStore, read_setti
         typer.echo(f"{name} is now served by version {digest[:_SHORT]}.")
 
     commands.command("rules")(rules_command(open_catalog, read_settings))
+    commands.command("optimize")(optimize_command(open_catalog, open_store))
     return commands
 
 

@@ -34,7 +34,7 @@ def _all(view: ResidencyView) -> Iterator[Table]:
 
 
 def _devices(devices: list[DeviceView]) -> Table:
-    columns = ("device", "budget", "headroom", "charged", "measured", "shared", "being freed", "free")
+    columns = ("device", "budget", "headroom", "charged", "measured", "shared", "being freed", "for growth", "free")
     table = _table("Devices, in MiB", *columns)
     for one in devices:
         colour = "red" if one.free_bytes < 0 or one.measured_bytes > one.budget_bytes else "green"
@@ -46,6 +46,7 @@ def _devices(devices: list[DeviceView]) -> Table:
             f"[{colour}]{mib(one.measured_bytes)}[/]",
             mib(one.shared_bytes),
             mib(one.reserved_bytes),
+            mib(one.growth_bytes),
             mib(one.free_bytes),
         )
     return table
@@ -64,10 +65,14 @@ def _residents(residents: list[ResidentView]) -> Table:
             f"{span(one.age_s)}\n[dim]{used}[/]",
             str(one.leases),
             "pinned" if one.is_pinned else "-" if one.keep_alive_s is None else span(one.keep_alive_s),
-            "-" if one.load_s is None else f"{one.load_s:.1f} s",
+            f"{'-' if one.load_s is None else f'{one.load_s:.1f} s'}\n[dim]{_way(one)}[/]",
             f"{one.reason}\n[yellow]stands in[/]" if one.is_degraded else one.reason,
         )
     return table
+
+
+def _way(one: ResidentView) -> str:
+    return " ".join(said for said in (one.engine, one.precision) if said)
 
 
 def _waiting(view: ResidencyView) -> Table:

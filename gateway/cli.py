@@ -29,6 +29,7 @@ from model_store.catalog.sql import open_catalog
 from model_store.errors import ModelUnavailable, VoxgateError
 from model_store.residency.owner import LOCK_FILE, is_owned
 from model_store.residency.settings import ResidencySettings
+from model_store.runtime.settings import RuntimeSettings
 
 log = structlog.get_logger()
 app = typer.Typer(
@@ -117,8 +118,9 @@ def _store() -> ArtifactStore:
     return ArtifactStore(_said.settings().server.data_path / "artifacts")
 
 
-def _residency() -> ResidencySettings:
-    return _said.settings().residency
+def _loading() -> tuple[ResidencySettings, RuntimeSettings]:
+    settings = _said.settings()
+    return settings.residency, settings.runtime
 
 
 def _remote(url: str | None) -> Remote:
@@ -135,7 +137,7 @@ def _local_gateway() -> LocalGateway:
 
 
 app.command(name="bench", help=HELP)(bench_command(_local_gateway))
-app.add_typer(models_commands(_catalog, _store, _residency), name="models")
+app.add_typer(models_commands(_catalog, _store, _loading), name="models")
 app.command(name="residency")(residency_command(_remote))
 
 

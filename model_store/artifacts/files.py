@@ -54,8 +54,11 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def settle(directory: Path) -> None:
-    """Wait until the files of `directory`, and their names, are on disk; the files become read-only."""
+    """Wait until all files in `directory`, and their names, are on disk; the files become read-only."""
     for path in directory.iterdir():
+        if path.is_dir():
+            settle(path)
+            continue
         path.chmod(0o444)
         _sync(path)
     _sync(directory)

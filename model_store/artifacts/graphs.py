@@ -2,7 +2,8 @@
 
 Graphs are no part of a version. They are made from the version's weights by our network code and one Paddle, so they
 are kept beside the version under both, and another Paddle or newer network code simply finds none there. OpenVINO's
-form of them, where there is one, is kept in the same way and under its version too.
+form of them, where there is one, is kept in the same way and under its version too; TensorRT's under all that its
+engines are made for as well, a GPU and its driver, and the precision.
 
 "encoder"     feats (B, T, n_mels) float32, lengths (B,) int64 -> top_log_probs (B, T', K), top_ids (B, T', K) int32,
               blank_log_probs (B, T'), encoded_frames (B,), log_probs (B, T', V), encoded (B, T', size)
@@ -16,6 +17,7 @@ form of them, where there is one, is kept in the same way and under its version 
 Probabilities are natural logarithms, float32.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -32,12 +34,34 @@ from model_store.errors import ArtifactCorrupt
 # not in `nets`, because the gateway needs it to find a graph and may not import Paddle.
 NETS_REVISION = 4
 
-EngineName = Literal["paddle", "openvino"]
+EngineName = Literal["paddle", "openvino", "tensorrt"]
+# What may be asked for; `auto` is the best that a device has, where it is there.
+EngineChoice = Literal["auto", "paddle", "openvino", "tensorrt"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 
 ENCODER, DECODER, CLASSIFIER = "encoder", "decoder", "classifier"
 RECORD_FILE = "record.json"
 # K: the tokens per frame that leave the encoder's graph. Beyond the 16th a trained model's probability is noise.
 TOP_TOKENS = 16
+# What TensorRT may take; the decoder's trees have shapes of too many kinds, and it stays with Paddle.
+OPTIMIZED = (ENCODER, CLASSIFIER)
+# The largest run that its engines are made for, and set memory aside for: as many clips, and half a minute each.
+MAX_CLIPS, MAX_FRAMES = 8, 3072
+
+
+class Gpu(Struct, frozen=True):
+    """What TensorRT's engines are made for: the name of a GPU, its compute capability such as 9.0, and its driver."""
+
+    name: str
+    compute: str
+    driver: str
+
+
+class Fit(Struct, frozen=True):
+    """A GPU, and the precision in which TensorRT computes there."""
+
+    gpu: Gpu
+    precision: str
 
 
 class GraphRecord(Struct, frozen=True, kw_only=True):
@@ -45,6 +69,9 @@ class GraphRecord(Struct, frozen=True, kw_only=True):
 
     Of OpenVINO's: `precisions` are those in which they were found to answer as Paddle's do. Where they did not, or
     could not be made, there are no graphs, and `refused` says why.
+
+    Of TensorRT's: `precisions` has the one that it computes in, `off` how far each graph that it took was found to be
+    off, and `fit` what for; `libraries` the TensorRT that made the engines.
     """
 
     version: Digest
@@ -55,16 +82,19 @@ class GraphRecord(Struct, frozen=True, kw_only=True):
     engine: EngineName = "paddle"
     precisions: tuple[str, ...] = ()
     refused: str = ""
+    off: dict[str, float] = {}
+    fit: Fit | None = None
+    libraries: str = ""
 
 
 def model_file(graph: str, engine: EngineName = "paddle") -> str:
     """The program of a graph."""
-    return f"{graph}.json" if engine == "paddle" else f"{graph}.xml"
+    return f"{graph}.xml" if engine == "openvino" else f"{graph}.json"
 
 
 def params_file(graph: str, engine: EngineName = "paddle") -> str:
     """The weights of a graph."""
-    return f"{graph}.pdiparams" if engine == "paddle" else f"{graph}.bin"
+    return f"{graph}.bin" if engine == "openvino" else f"{graph}.pdiparams"
 
 
 def paddle_version() -> str:
@@ -75,6 +105,11 @@ def paddle_version() -> str:
 def openvino_version() -> str:
     """The same of OpenVINO."""
     return _version_of("openvino")
+
+
+def tensorrt_version() -> str:
+    """The same of TensorRT, as its wheels are called for one CUDA or another."""
+    return _version_of("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-cu11")
 
 
 def can_convert() -> bool:
@@ -91,16 +126,24 @@ def _version_of(*distributions: str) -> str:
     return "none"
 
 
-def graph_key(engine: EngineName = "paddle") -> str:
-    """Names the graphs that this environment can use."""
+def graph_key(engine: EngineName = "paddle", fit: Fit | None = None) -> str:
+    """Names the graphs that this environment can use; TensorRT's have a `fit`."""
     made_by = f"paddle-{paddle_version()}-nets-{NETS_REVISION}"
+    if engine == "tensorrt" and fit is not None:
+        told = f"{fit.precision}-{fit.gpu.name}-sm{fit.gpu.compute}-driver-{fit.gpu.driver}"
+        what_for = re.sub(r"[^A-Za-z0-9.]+", "-", told)
+        return f"tensorrt-{tensorrt_version()}-{what_for}-{MAX_CLIPS}x{MAX_FRAMES}-{made_by}"
     return made_by if engine == "paddle" else f"openvino-{openvino_version()}-{made_by}"
 
 
 def write_record(directory: Path, version: str, graphs: Mapping[str, Sequence[str]], **more: Any) -> GraphRecord:
-    """Describe the graph files in `directory`, and leave the description with them; `more` are other fields of it."""
+    """Describe the graph files in `directory`, and leave the description with them; `more` are other fields of it.
+
+    What lies in a folder with the name of a graph belongs to it.
+    """
     engine: EngineName = more.get("engine", "paddle")
     names = [name for graph in graphs for name in (model_file(graph, engine), params_file(graph, engine))]
+    names += [str(path.relative_to(directory)) for graph in graphs for path in sorted((directory / graph).glob("*"))]
     record = GraphRecord(
         version=version,
         paddle=paddle_version(),

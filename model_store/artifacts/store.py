@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from model_store.artifacts.files import rename_durably, settle, verify, write_durably
-from model_store.artifacts.graphs import EngineName, GraphRecord, graph_key, look_up, read_record
+from model_store.artifacts.graphs import EngineName, Fit, GraphRecord, graph_key, look_up, read_record
 from model_store.artifacts.manifest import MANIFEST_FILE, Manifest, parse
 from model_store.artifacts.staging import clean, staging_dir
 from model_store.errors import ArtifactCorrupt, VersionImmutable
@@ -46,9 +46,9 @@ class ArtifactStore:
             self._check_unchanged(manifest.digest)
         return manifest.digest
 
-    def publish_graph(self, staged: Path, digest: str, engine: EngineName = "paddle") -> Path:
+    def publish_graph(self, staged: Path, digest: str, engine: EngineName = "paddle", fit: Fit | None = None) -> Path:
         """Make the files in `staged` the graph of a version for this environment; returns where it is."""
-        target = self.graph_dir(digest, engine)
+        target = self.graph_dir(digest, engine, fit)
         target.parent.mkdir(parents=True, exist_ok=True)
         settle(staged)
         while not rename_durably(staged, target):
@@ -65,20 +65,24 @@ class ArtifactStore:
             raise ArtifactCorrupt(f"Version {digest[:12]} is not in the artifact store. Import the model again.")
         return directory
 
-    def graph_dir(self, digest: str, engine: EngineName = "paddle") -> Path:
+    def graph_dir(self, digest: str, engine: EngineName = "paddle", fit: Fit | None = None) -> Path:
         """Where the graph of a version for this engine, this Paddle and these networks is, or would be."""
-        return self._graphs / digest / graph_key(engine)
+        return self._graphs / digest / graph_key(engine, fit)
 
-    def has_graph(self, digest: str, engine: EngineName = "paddle") -> bool:
+    def has_graph(self, digest: str, engine: EngineName = "paddle", fit: Fit | None = None) -> bool:
         """Whether `graph_dir` holds a sound graph, or for OpenVINO why there is none; reads all of it."""
         try:
-            return read_record(self.graph_dir(digest, engine)).version == digest
+            return read_record(self.graph_dir(digest, engine, fit)).version == digest
         except ArtifactCorrupt:
             return False
 
     def converted(self, digest: str) -> GraphRecord | None:
         """What became of a version's graphs for the OpenVINO that is here, where they were ever converted for it."""
         return look_up(self.graph_dir(digest, "openvino"))
+
+    def optimized(self, digest: str, fit: Fit) -> GraphRecord | None:
+        """What is known of a version's graphs for TensorRT on such a GPU, where it was ever optimised for that."""
+        return look_up(self.graph_dir(digest, "tensorrt", fit))
 
     def manifest(self, digest: str) -> Manifest:
         """The manifest of a version; raises ArtifactCorrupt when it is not the one that the digest names."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta, Struct
 
+from model_store.artifacts.graphs import EngineChoice, PrecisionChoice
 from model_store.artifacts.manifest import Digest, Manifest
 
 Kind = Literal["asr", "lid"]
@@ -20,12 +21,15 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     A pinned model stays once it is loaded. `keep_alive_s` counts from its last use. `priority`: who goes ahead in the
     line for room, and who is evicted first. `may_use_cpu`: the CPU may serve it while a GPU that could is lost.
+    `engine` and `precision`: how it is loaded, on devices for which they are meant.
     """
 
     is_pinned: bool | None = None
     keep_alive_s: KeepAlive | None = None
     priority: PriorityName | None = None
     may_use_cpu: bool | None = None
+    engine: EngineChoice | None = None
+    precision: PrecisionChoice | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.keep_alive_s, float) and not math.isfinite(self.keep_alive_s):
@@ -39,6 +43,8 @@ class RulesChange(TypedDict, total=False):
     keep_alive_s: float | Literal["forever"] | None
     priority: PriorityName | None
     may_use_cpu: bool | None
+    engine: EngineChoice | None
+    precision: PrecisionChoice | None
 
 
 class ModelRecord(Struct, frozen=True, kw_only=True):

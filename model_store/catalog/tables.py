@@ -109,6 +109,8 @@ class RulesRow(Base):
     keep_alive_s: Mapped[float | None] = mapped_column(Double)
     priority: Mapped[str | None] = mapped_column(String(16))
     may_use_cpu: Mapped[bool | None] = mapped_column(Boolean)
+    engine: Mapped[str | None] = mapped_column(String(16))
+    precision: Mapped[str | None] = mapped_column(String(16))
 
 
 class MeasurementRow(Base):

@@ -26,7 +26,8 @@ class Engine(Protocol):
 def check_precision(precision: EnginePrecision, device: str) -> None:
     """Raise LoadFailed where a device does not compute in a precision: bf16 is some processors', fp16 is GPUs'."""
     if precision == "bf16" and (device != "cpu" or not is_bf16_processor()):
-        raise LoadFailed("bf16 needs a processor with avx512_bf16 or amx_bf16. Load the version in fp32.")
+        hint = "Set `runtime.precision`, or `voxgate models rules NAME --precision`, to auto or fp32."
+        raise LoadFailed(f"bf16 needs a processor with avx512_bf16 or amx_bf16. {hint}")
     if precision == "fp16" and device == "cpu":
         raise LoadFailed("fp16 needs a GPU. Load the version in fp32 or bf16.")
 

@@ -6,6 +6,8 @@
     model --batch --store DIR       a JSON list of {"source", "name", "language", "domain", "layout"} on standard input
     graph --store DIR [DIGEST ...]  make the graphs that this Paddle lacks, or the OpenVINO that is installed, of all
                                     versions when none is said
+    optimize DIGEST --fit FIT --store DIR   make those for TensorRT on the first GPU of this process; FIT is JSON and
+                                    says which one that is, and how precisely it is to compute
 
 A source is a directory or a `.tar.gz` of it. One JSON line of result per model on standard output, `{"error": code,
 "message": ...}` for one that failed; the exit status is 1 when any did. Everything else, Paddle's own talk included,
@@ -22,6 +24,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from model_store.artifacts.graphs import Fit
 from model_store.artifacts.store import ArtifactStore
 from model_store.errors import VoxgateError
 from model_store.importers.request import ImportRequest
@@ -38,6 +41,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     with _only_results_on_stdout() as results:
         store = ArtifactStore(arguments.store)
+        if arguments.command == "optimize":
+            fit = msgspec.json.decode(arguments.fit, type=Fit)
+            return _report(results, [_optimize_job(store, arguments.digest, fit)])
         if arguments.command == "graph":
             return _report(results, [_graph_job(store, digest) for digest in arguments.digests or store.digests()])
         return _report(results, [_import_job(request, store) for request in _requests(arguments)])
@@ -57,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     graph = commands.add_parser("graph", help="export missing graphs", description="Export missing graphs.")
     graph.add_argument("digests", nargs="*", help="versions; all when none is said")
     graph.add_argument("--store", type=Path, required=True, help="the artifact store")
+    optimize = commands.add_parser("optimize", help="make graphs for TensorRT", description="Make graphs for TensorRT.")
+    optimize.add_argument("digest", help="the version")
+    optimize.add_argument("--fit", required=True, help="the GPU and the precision, as JSON")
+    optimize.add_argument("--store", type=Path, required=True, help="the artifact store")
     return parser
 
 
@@ -98,6 +108,15 @@ def _graph_job(store: ArtifactStore, digest: str) -> Job:
         make_graph(digest, store)
         convert(digest, store)
         return {"version": digest}
+
+    return job
+
+
+def _optimize_job(store: ArtifactStore, digest: str, fit: Fit) -> Job:
+    from model_store.importers.optimizing import optimize
+
+    def job() -> object:
+        return {"version": digest, "off": optimize(digest, store, fit).off}
 
     return job
 

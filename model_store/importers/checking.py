@@ -14,6 +14,7 @@ from model_store.artifacts.manifest import Decoder, Manifest
 from model_store.engines.openvino import OpenVinoEngine
 from model_store.engines.paddle import PaddleEngine
 from model_store.engines.seam import Engine, EnginePrecision
+from model_store.engines.tensorrt import TensorRtEngine
 from model_store.errors import ImportFailed
 from model_store.nets.models import Network, Part
 from model_store.predictors.batching import features_of, runs_of
@@ -29,8 +30,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 _TOLERANCE = 1e-4
 # What weights of 16 bits make of a log-probability: 0.027 at the most over ten networks and shapes of all kinds.
 _HALVED_TOLERANCE = 0.05
-# Rounded to bf16 the same products differ between two libraries by as much as either from fp32.
+# Rounded to 16 bits the same products differ between two libraries by as much as either from fp32.
 _BF16_RATIO = 2.0
+# Two libraries on a GPU, which both round what they multiply.
+_TENSORRT_TOLERANCE = 0.05
 # As many as the search makes of a second of speech, or more.
 _TOKENS = 12
 
@@ -94,15 +97,43 @@ def check_converted(
             raise ImportFailed(f"The {graph} converted for OpenVINO is {told}; {allowed:.2g} would do.")
 
 
+def check_optimized(
+    manifest: Manifest,
+    graph: str,
+    outputs: Sequence[str],
+    shapes: Sequence[Arrays],
+    paddle_dir: Path,
+    target: Path,
+    precision: EnginePrecision,
+    device: str,
+) -> float:
+    """Ask a graph that was converted for TensorRT what Paddle's is asked on that GPU: `shapes`, and usual batches.
+
+    Returns how far it is off; raises ImportFailed when that is too far.
+    """
+    asked = [*shapes, *_questions(manifest, graph, [])]
+    exact = _answers(PaddleEngine(paddle_dir, graph, outputs, device=device), asked, outputs)
+    served = TensorRtEngine(target, graph, outputs, precision=precision, device=device)
+    off, allowed = _farthest(_answers(served, asked, outputs), exact), _TENSORRT_TOLERANCE
+    if precision == "fp16":
+        theirs = _answers(PaddleEngine(paddle_dir, graph, outputs, precision="fp16", device=device), asked, outputs)
+        allowed += _BF16_RATIO * _farthest(theirs, exact)
+    if not off <= allowed:
+        told = f"{off:.2g} off in {precision}; {allowed:.2g} would do"
+        raise ImportFailed(f"The {graph} optimised for TensorRT is {told}. Paddle serves it as before.")
+    return off
+
+
 def check_predictor(
     manifest: Manifest,
     version_dir: Path,
     graph_dir: Path,
     engine: EngineName = "paddle",
     precision: EnginePrecision = "fp32",
+    device: str = "cpu",
 ) -> None:
     """Load the version and have it recognise or classify the noise; whatever is wrong raises its own error."""
-    predictor = load(version_dir, graph_dir, precision=precision, threads=1, engine=engine)
+    predictor = load(version_dir, graph_dir, precision=precision, threads=1, device=device, engine=engine)
     predictor.predict([_noise()], [AsrOptions() if manifest.kind == "asr" else LidOptions()])
 
 
@@ -125,11 +156,14 @@ def _answers(engine: Engine, asked: Sequence[Arrays], outputs: Sequence[str]) ->
 def _farthest(found: Sequence[Arrays], answers: Sequence[Arrays]) -> float:
     """How far the worst number is off; of one beyond 5, as of log-probabilities that matter less, in proportion.
 
-    Padding does not count, nor does the order of units that are nearly as likely. NaN where one is.
+    Padding does not count, nor does the order of units that are nearly as likely. NaN where one is, and infinitely far
+    where an answer has another shape.
     """
     worst = [0.0]
     for mine, theirs in zip(found, answers, strict=True):
         for name in theirs.keys() - {"top_ids"}:
+            if mine[name].shape != theirs[name].shape:
+                return float("inf")
             off = np.abs(mine[name].astype(np.float64) - theirs[name]) / np.maximum(1.0, np.abs(theirs[name]) / 5)
             frames = theirs.get("encoded_frames")
             kept = [off] if frames is None or off.ndim < 2 else [row[:n] for row, n in zip(off, frames, strict=True)]

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from model_store.artifacts.graphs import EngineName, can_convert
+from model_store.artifacts.graphs import EngineName, Fit, can_convert
 from model_store.artifacts.store import ArtifactStore
 from model_store.errors import ImportFailed
 from model_store.importers.request import Layout
@@ -63,13 +66,31 @@ async def make_graphs(versions: Sequence[str], store: ArtifactStore) -> None:
             log.warning("importers.no_graph", error=result["message"])
 
 
-async def _results_of(*command: str, store: ArtifactStore, told: bytes = b"", expected: int) -> list[dict[str, str]]:
+async def optimize_version(version: str, store: ArtifactStore, fit: Fit, index: int) -> dict[str, float]:
+    """Make a version's graphs for TensorRT on the GPU of that index; returns how far each was found to be off.
+
+    Raises ImportFailed.
+    """
+    # The conversion takes the first GPU that its process sees. The driver numbers them by their bus.
+    environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)}
+    command = ("optimize", version, "--fit", msgspec.json.encode(fit).decode())
+    (result,) = await _results_of(*command, store=store, expected=1, environ=environ)
+    if "error" in result:
+        raise ImportFailed(result["message"])
+    off: dict[str, float] = result["off"]
+    return off
+
+
+async def _results_of(
+    *command: str, store: ArtifactStore, told: bytes = b"", expected: int, environ: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """What the importer's process answers, one result for each thing that it is asked; raises ImportFailed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "model_store.importers", *command, "--store", str(store.root)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environ or {})},
     )
     try:
         out, err = await process.communicate(told)

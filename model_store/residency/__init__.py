@@ -8,7 +8,7 @@
     eviction   who goes for it, under which rules                     policies   what a resident is worth
     breaker    versions that fail to load                             ledger     what stands on a device, in bytes
     devices    the devices there are, and their own figures           sizing, measurements    what a version takes
-    gpus       what others leave of a GPU, and whether it answers
+    gpus       what others leave of a GPU, and whether it answers     ways       with which engine, how precisely
     view       all of it, for people to see                           journal    what was decided of late, and why
 
 The life of a predictor. Its bytes are charged from Start to Gone: predicted at first (the peak of its load), then as
@@ -27,6 +27,8 @@ for are READY at once, charged what was measured then, and warm up while nobody 
        │               └── LoadBroke: memory short or worker dead: once more; else breaker ────┘
        └── a crash goes from any state to STOPPING: Exited, and then Gone when the device shows the memory free;
            so does the loss of its device, after which the CPU may stand in (`is_degraded`) until the device is back
+
+Who stood in for a device that is back, or is loaded otherwise than its rules have it by now, drains for good.
 
 What a newcomer that lacks room may count on, in this order: bytes that are free; bytes that are coming back; copies;
 idle residents, the least worth first and no more than it takes; and after `turn_s` those in demand. Never: what is

@@ -2,13 +2,14 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pynvml
 
+from model_store.artifacts.graphs import Gpu
 from model_store.catalog.records import DeviceKind
 from model_store.residency.settings import ResidencySettings
 
@@ -102,6 +103,29 @@ def read_gpu(device: Device) -> Reading:
         for process in running:
             processes[process.pid] += int(process.usedGpuMemory or 0)
         return Reading(int(memory.free), int(memory.total), processes)
+
+
+def identify(device_id: str) -> Gpu | None:
+    """What a GPU is, as far as engines of TensorRT depend on it; None where the driver does not answer for it.
+
+    Not yet run on a machine that has a GPU.
+    """
+    with _nvml() as is_there:
+        if not is_there:
+            return None
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(int(device_id.removeprefix("gpu:")))
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+            name, driver = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlSystemGetDriverVersion()
+        except pynvml.NVMLError:
+            return None
+        return Gpu(str(name), f"{major}.{minor}", str(driver))
+
+
+def alike(devices: Iterable[Device]) -> Gpu | None:
+    """What all GPUs among `devices` are; None where there are none, or they differ."""
+    found = {identify(device.id) for device in devices if device.kind == "gpu"}
+    return found.pop() if len(found) == 1 else None
 
 
 def gpu_process_bytes(device: Device, pid: int) -> int:

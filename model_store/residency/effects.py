@@ -11,20 +11,15 @@ from typing import Any
 
 import structlog
 
-from model_store.artifacts.graphs import EngineName, GraphRecord
-from model_store.artifacts.manifest import Manifest
 from model_store.artifacts.store import ArtifactStore
-from model_store.catalog.records import DeviceKind
-from model_store.engines.choice import choose, hindrance
-from model_store.engines.cpu import best_cpu_precision
 from model_store.errors import DeviceMemoryExhausted, LoadFailed, VoxgateError
-from model_store.predictors.hypotheses import Precision
 from model_store.residency import metrics
 from model_store.residency.devices import Device, gpu_process_bytes
 from model_store.residency.events import MIB, Event, Exited, Gone, LoadBroke, Loaded, Measured, Size, Start, Stop
 from model_store.residency.measurements import Loading, Measurements
 from model_store.residency.settings import ResidencySettings
 from model_store.residency.view import Known
+from model_store.residency.ways import Ways
 from model_store.runtime.messages import Load
 from model_store.runtime.messages import Loaded as HasLoaded
 from model_store.runtime.seam import Runtime, Worker, WorkerDied
@@ -100,6 +95,7 @@ class Effects:
         self,
         runtime: Runtime,
         store: ArtifactStore,
+        ways: Ways,
         sizes: Measurements,
         settings: ResidencySettings,
         runtime_settings: RuntimeSettings,
@@ -107,20 +103,19 @@ class Effects:
     ) -> None:
         self._runtime = runtime
         self._store = store
+        self._ways = ways
         self._sizes = sizes
         self._grace_s = settings.stop_grace_s
         self._free_timeout_s = settings.free_timeout_s
         self._settings = runtime_settings
         self._report = report
-        self._manifests: dict[str, Manifest] = {}
-        self._converted: dict[str, GraphRecord | None] = {}
         self._lives: dict[int, _Life] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._freeing: set[asyncio.Task[None]] = set()
 
     def start(self, action: Start) -> None:
         """Load a version on a device, in a worker of its own."""
-        life = _Life(action.device, self.loading(action.version, action.device.kind), action.is_awaited)
+        life = _Life(action.device, self._ways.of(action.version, action.device.kind), action.is_awaited)
         self._lives[action.resident] = life
         self._run(self._live(action.resident, life))
 
@@ -181,37 +176,25 @@ class Effects:
     def known(self) -> Known:
         """What a view of the engine needs besides: the manifests seen so far, and what each worker takes now."""
         warm = frozenset(resident for resident, life in self._lives.items() if life.is_warm)
-        return Known(self._manifests, {resident: life.taken_bytes for resident, life in self._lives.items()}, warm)
+        taken = {resident: life.taken_bytes for resident, life in self._lives.items()}
+        ways = {resident: life.loading for resident, life in self._lives.items()}
+        return Known(self._ways.manifests, taken, warm, ways)
 
-    def loading(self, version: str, kind: DeviceKind) -> Loading:
-        """How a version is loaded on a kind of device.
-
-        Raises ArtifactCorrupt when it is not in the store, LoadFailed when the engine that is demanded cannot run it.
-        """
-        if version not in self._manifests:
-            self._manifests[version] = self._store.manifest(version)
-        precision = self._precision(kind)
-        return Loading(self._manifests[version], kind, precision, self._engine(version, kind, precision))
+    def outdated(self) -> list[int]:
+        """Residents that nobody has told to end, and that would be loaded in another way by now."""
+        return [
+            resident
+            for resident, life in self._lives.items()
+            if life.stopping is None and not life.has_ended and self._is_outdated(life)
+        ]
 
     def model(self, version: str) -> str:
         """The name of the model that a version belongs to; it has been loaded before."""
-        return self._manifests[version].name
+        return self._ways.manifests[version].name
 
-    def _precision(self, kind: DeviceKind) -> Precision:
-        wanted = self._settings.precision
-        if wanted != "auto":
-            return wanted
-        return "fp16" if kind == "gpu" else best_cpu_precision()
-
-    def _engine(self, version: str, kind: DeviceKind, precision: Precision) -> EngineName:
-        is_new = version not in self._converted
-        if is_new:
-            self._converted[version] = self._store.converted(version)
-        converted = self._converted[version]
-        engine = choose(self._settings.engine, kind, precision, converted)
-        if is_new and converted and engine == "paddle" and (kind, self._settings.engine) == ("cpu", "auto"):
-            log.warning("residency.not_converted", version=version[:_SHORT], reason=hindrance(precision, converted))
-        return engine
+    def _is_outdated(self, life: _Life) -> bool:
+        now = self._ways.of(life.loading.manifest.digest, life.device.kind)
+        return now.refusal is None and now.key != life.loading.key
 
     def _run(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None) -> None:
         tasks = self._tasks if among is None else among
@@ -239,6 +222,8 @@ class Effects:
     async def _live(self, resident: int, life: _Life) -> None:
         """From the start of a process to its end."""
         try:
+            if life.loading.refusal:
+                raise life.loading.refusal
             life.worker = await self._runtime.spawn()
             if life.stopping is None:
                 await self._load(resident, life, life.worker)
@@ -268,12 +253,13 @@ class Effects:
             life.largest_bytes = taken.steady_bytes
         if not life.is_urgent:
             metrics.SIZE_RATIO.labels(life.device.id).observe(taken.steady_bytes / max(1, expected.steady_bytes))
-        size = self._sizes.learn(life.loading, taken, load_s)
+        charged_bytes = self._sizes.loaded(life.loading, taken, load_s)
         metrics.LOADS.labels(**life.told, outcome="loaded").inc()
         metrics.LOAD_SECONDS.labels(life.told["model"], life.device.id).observe(load_s)
-        told = {**life.told, "engine": life.loading.engine, "bytes": taken.steady_bytes, **loaded.stages_s}
+        way = {"engine": life.loading.engine, "precision": life.loading.precision}
+        told = {**life.told, **way, "bytes": taken.steady_bytes, **loaded.stages_s}
         log.info("residency.loaded", **told, load_s=round(load_s, 3))
-        self._report(Loaded(resident, size.steady_bytes))
+        self._report(Loaded(resident, charged_bytes))
         await self._sizes.save(life.loading)
 
     async def _loaded(self, resident: int, life: _Life, worker: Worker, expected: Size) -> HasLoaded:
@@ -307,7 +293,7 @@ class Effects:
         version = life.loading.manifest.digest
         return Load(
             version_dir=str(self._store.version_dir(version)),
-            graph_dir=str(self._store.graph_dir(version, life.loading.engine)),
+            graph_dir=str(self._ways.graph_dir(life.loading)),
             precision=life.loading.precision,
             threads=self._settings.threads,
             device=life.device.id,
@@ -328,10 +314,10 @@ class Effects:
             life.look()
             if life.is_urgent:
                 metrics.SIZE_RATIO.labels(life.device.id).observe(life.largest_bytes / max(1, thought.steady_bytes))
-            is_whole_life = life.is_warm and life.device.kind == "cpu"  # a GPU is only looked at now and then
-            self._sizes.learn(life.loading, life.size, is_whole_life=is_whole_life)
+            is_whole = life.is_warm and life.device.kind == "cpu"  # a GPU is only looked at now and then
+            self._sizes.lived(life.loading, life.size, is_whole=is_whole)
         elif life.largest_bytes > thought.peak_bytes:
-            self._sizes.learn(life.loading, Size(thought.steady_bytes, life.largest_bytes))
+            self._sizes.loaded(life.loading, Size(thought.steady_bytes, life.largest_bytes))
         else:
             return
         await self._sizes.save(life.loading)

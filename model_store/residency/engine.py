@@ -18,6 +18,7 @@ from model_store.residency.devices import Device
 from model_store.residency.events import (
     DEFICIT,
     MIB,
+    REPLACED,
     ROOM,
     UNWANTED,
     Action,
@@ -31,6 +32,7 @@ from model_store.residency.events import (
     LoadBroke,
     Loaded,
     Measured,
+    Outdated,
     Prefetch,
     Refuse,
     Released,
@@ -178,6 +180,8 @@ class Engine:
                 self.breakers.succeeded(resident.version)
                 yield from self._admit(resident, now_s)
                 self._residents.keep_alives.note(resident)
+            case Outdated() if resident.is_serving:
+                yield from self._residents.make_way(resident, REPLACED)
             case LoadBroke():
                 yield from self._break(resident, event, now_s)
             case Measured():
@@ -224,7 +228,7 @@ class Engine:
         for room in rooms:
             for resident in room.ledger if room.coming_bytes and not room.is_claimed else ():
                 is_meant = resident.phase is Phase.DRAINING and resident.version not in self._copies
-                if is_meant and not resident.is_degraded and version in (None, resident.version):
+                if is_meant and resident.may_stay and version in (None, resident.version):
                     room.coming_bytes -= resident.charged_bytes
                     self._residents.reopen(resident)
                     yield from self._admit(resident, now_s)

@@ -86,6 +86,13 @@ class Ruled:
 
 
 @dataclass(frozen=True)
+class Outdated:
+    """By its rules a resident would now be loaded in another way."""
+
+    resident: int
+
+
+@dataclass(frozen=True)
 class Left:
     """A waiter has gone."""
 
@@ -154,7 +161,8 @@ class Tick:
     """The time that the engine asked to be woken at has come."""
 
 
-Event = Wanted | Prefetch | Ruled | Left | Released | Loaded | LoadBroke | Measured | Exited | Gone | Budget | Tick
+OfResident = Outdated | Released | Loaded | LoadBroke | Measured | Exited | Gone
+Event = Wanted | Prefetch | Ruled | Left | Budget | Tick | OfResident
 
 
 # Actions: what to do about it -----------------------------------------------------------------------------------------
@@ -186,6 +194,7 @@ UNWANTED: Final = "unwanted"  # it was still loading, and nobody waits for it an
 LOST: Final = "lost"  # its device answers no more
 BACK: Final = "back"  # the device that it stood in for answers again
 BARRED: Final = "barred"  # it stood in for a device that is lost, and its rules no longer allow that
+REPLACED: Final = "replaced"  # its rules now have it loaded in another way
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from model_store.residency.events import (
     IDLE,
     LOST,
     MIB,
+    REPLACED,
     UNWANTED,
     Action,
     Budget,
@@ -42,6 +43,7 @@ _STOPPED: Final = {
     LOST: "its device answers no more",
     BACK: "the device that it stood in for answers again",
     BARRED: "its rules let the CPU stand in no more",
+    REPLACED: "its rules have it loaded in another way",
 }
 
 

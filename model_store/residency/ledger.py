@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from model_store.residency.devices import Device
-from model_store.residency.events import UNRULED, ModelRules, Stop
+from model_store.residency.events import REPLACED, UNRULED, ModelRules, Stop
 
 
 class Phase(Enum):
@@ -56,6 +56,16 @@ class Resident:
         return self.rules.is_pinned and not self.is_copy
 
     @property
+    def is_serving(self) -> bool:
+        """Whether it gives leases, or is about to."""
+        return self.phase in (Phase.LOADING, Phase.READY)
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether it may go on after all when it drains and its room is not wanted: not if it is not to be as it is."""
+        return not self.is_degraded and (self.leaving is None or self.leaving.reason != REPLACED)
+
+    @property
     def is_idle(self) -> bool:
         """Whether it could be stopped without taking anything from anybody."""
         return self.phase is Phase.READY and self.leases == 0
@@ -70,12 +80,14 @@ class Ledger:
     order of any policy, and their bytes count until the device has them back.
 
     `most_bytes` is the largest budget that there was while others took some of the device, as they may on a GPU.
+    `growth_bytes` are left free by who comes, for who stands and turns out larger than it was charged.
     """
 
     device: Device
     fixed_bytes: int = 0
     is_lost: bool = False
     most_bytes: int = 0
+    growth_bytes: int = 0
     _residents: dict[int, Resident] = field(default_factory=dict)
     _sum_bytes: int = 0
 
@@ -86,8 +98,13 @@ class Ledger:
 
     @property
     def free_bytes(self) -> int:
-        """Bytes that a load may take now; negative when something turned out larger than it was charged."""
+        """Bytes that nobody is charged; negative when residents have grown by more than `growth_bytes`."""
         return self.device.budget_bytes - self.charged_bytes
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes that a load may take now; negative when residents have grown into what it would leave free."""
+        return self.free_bytes - self.growth_bytes
 
     @property
     def capacity_bytes(self) -> int:
@@ -95,8 +112,8 @@ class Ledger:
 
         Others may hold some of it now; what they leave one day counts, or models would wander off to a slower device.
         """
-        pinned = sum(resident.charged_bytes for resident in self if resident.is_pinned)
-        return max(self.most_bytes, self.device.budget_bytes) - self.fixed_bytes - pinned
+        pinned = sum(resident.charged_bytes for resident in self if resident.is_pinned and resident.is_serving)
+        return max(self.most_bytes, self.device.budget_bytes) - self.fixed_bytes - self.growth_bytes - pinned
 
     @property
     def coming_bytes(self) -> int:

@@ -21,7 +21,7 @@ from model_store.catalog.records import DeviceKind
 from model_store.errors import LoadFailed, ShuttingDown, VoxgateError
 from model_store.residency import metrics
 from model_store.residency.breaker import STATES
-from model_store.residency.devices import Device
+from model_store.residency.devices import Device, alike
 from model_store.residency.effects import Effects
 from model_store.residency.engine import Engine
 from model_store.residency.events import (
@@ -33,6 +33,7 @@ from model_store.residency.events import (
     Left,
     LoadBroke,
     ModelRules,
+    Outdated,
     Prefetch,
     Refuse,
     Released,
@@ -50,6 +51,7 @@ from model_store.residency.measurements import Measurements
 from model_store.residency.rules import Rulebook
 from model_store.residency.settings import ResidencySettings
 from model_store.residency.view import ResidencyView, look
+from model_store.residency.ways import Ways
 from model_store.runtime.seam import Runtime, Worker
 from model_store.runtime.settings import RuntimeSettings
 
@@ -93,7 +95,8 @@ class ResidencyManager:
         self._catalog = catalog
         self._rules = Rulebook(catalog, settings)
         self._sizes = Measurements(catalog)
-        self._effects = Effects(runtime, store, self._sizes, settings, runtime_settings, self._hear)
+        self._ways = Ways(store, self._rules.said, runtime_settings, alike(devices))
+        self._effects = Effects(runtime, store, self._ways, self._sizes, settings, runtime_settings, self._hear)
         self._gpus = GpuWatch(devices, self._effects.holdings, self._handle)
         self._journal = Journal(self.engine.resident, self._effects.model)
         self._numbers = itertools.count()
@@ -163,6 +166,8 @@ class ResidencyManager:
 
     def measure(self) -> None:
         """Make the ledger true: charge what workers take now, where that is more. Done once a second."""
+        for ledger in self.engine.ledgers.values():
+            ledger.growth_bytes = self._sizes.growth_bytes(ledger.device.kind, ledger.device.budget_bytes)
         self.engine.ledgers["cpu"].fixed_bytes = self._runtime.shared_bytes()
         self._effects.measure()
         self._gpus.look()
@@ -171,8 +176,9 @@ class ResidencyManager:
     async def follow_catalog(self) -> None:
         """Have the engine follow the catalogue as it is now. Done every other second.
 
-        Changed rules hold for what is loaded, too; a version that takes the traffic over from one that is loaded is
-        prefetched. A catalogue that does not answer changes nothing.
+        Changed rules hold for what is loaded, too: what would be loaded otherwise now makes way, and is prefetched. So
+        is a version that takes the traffic over from one that is loaded. A catalogue that does not answer changes
+        nothing.
         """
         try:
             switched = await self._rules.refresh()
@@ -182,9 +188,21 @@ class ResidencyManager:
         for version, rules in self._rules.changed():
             log.info("residency.ruled", model=self._effects.model(version), version=version[:_SHORT])
             self._handle(Ruled(version, rules))
+        for version in self._replace_outdated():
+            await self._prefetch_next(version)
         for old, new in switched:
             if self.engine.is_serving(old):
                 await self._prefetch_next(new)
+
+    def _replace_outdated(self) -> set[str]:
+        """Have those make way that would be loaded otherwise by now; returns their versions."""
+        self._ways.look_again()
+        found = (self.engine.resident(number) for number in self._effects.outdated())
+        outdated = [resident for resident in found if resident is not None and resident.is_serving]
+        for resident in outdated:
+            log.info("residency.replaced", model=self._effects.model(resident.version), resident=resident.id)
+            self._handle(Outdated(resident.id))
+        return {resident.version for resident in outdated}
 
     async def _prefetch_next(self, version: str) -> None:
         try:
@@ -258,7 +276,11 @@ class ResidencyManager:
 
     async def _sizes_of(self, version: str) -> dict[DeviceKind, Size]:
         kinds = {ledger.device.kind for ledger in self.engine.ledgers.values()}
-        return {kind: await self._sizes.size(self._effects.loading(version, kind)) for kind in kinds}
+        ways = {kind: self._ways.of(version, kind) for kind in kinds}
+        refusals = [way.refusal for way in ways.values() if way.refusal]
+        if len(refusals) == len(ways):  # what one kind of device refuses, another may still serve
+            raise refusals[0]
+        return {kind: await self._sizes.size(way) for kind, way in ways.items()}
 
     def _rules_of(self, version: str) -> ModelRules:
         return self._rules.of(version, self._effects.model(version))

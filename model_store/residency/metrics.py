@@ -15,7 +15,7 @@ LOAD_SECONDS = Histogram(
 )
 EVICTIONS = Counter(
     "voxgate_model_evictions_total",
-    "Predictors whose process was ended or died: room, deficit, idle, unwanted, lost, back, barred, shutdown, crash.",
+    "Predictors that were ended or died: room, deficit, idle, unwanted, lost, back, barred, replaced, shutdown, crash.",
     ["model", "version", "device", "reason"],
 )
 DEVICE_MEMORY = Gauge(

@@ -31,10 +31,11 @@ class Room:
 
     @classmethod
     def of(cls, ledger: Ledger) -> "Room":
-        """All of it."""
-        free = ledger.free_bytes
-        coming = max(0, ledger.coming_bytes + min(0, free))
-        return cls(ledger, ledger.capacity_bytes, ledger.leases, max(0, free), coming)
+        """All of it; what is lacking is made up from what is coming."""
+        free, coming = ledger.room_bytes, ledger.coming_bytes
+        if free < 0:
+            free, coming = min(0, free + coming), max(0, free + coming)
+        return cls(ledger, ledger.capacity_bytes, ledger.leases, free, coming)
 
     def promise(self, needed_bytes: int) -> None:
         """Nobody behind may count on these."""

@@ -139,5 +139,4 @@ class Residents:
                 yield from self.make_way(resident, BARRED)
 
     def _standing_in(self) -> list[Resident]:
-        serving = (resident for _, resident in self._at.values() if resident.phase in (Phase.LOADING, Phase.READY))
-        return [resident for resident in serving if resident.is_degraded]
+        return [resident for _, resident in self._at.values() if resident.is_serving and resident.is_degraded]

@@ -31,10 +31,13 @@ class Rulebook:
 
     def of(self, version: str, model: str) -> ModelRules:
         """The rules of a version of that model; `changed` tells when they are others."""
-        said = self._models[model].rules if model in self._models else Rules()
-        rules = in_force(said, self._settings)
+        rules = in_force(self.said(model), self._settings)
         self._given[version] = model, rules
         return rules
+
+    def said(self, model: str) -> Rules:
+        """What is said of a model, which may be nothing."""
+        return self._models[model].rules if model in self._models else Rules()
 
     async def refresh(self) -> list[tuple[str, str]]:
         """Read the catalogue now; returns each version that another has taken the traffic over from, and that one."""

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from model_store.artifacts.graphs import EngineName
 from model_store.artifacts.manifest import Manifest
+from model_store.predictors.hypotheses import Precision
 from model_store.residency.breaker import Failing
 from model_store.residency.engine import Engine
 from model_store.residency.journal import Entry, Journal
 from model_store.residency.ledger import Ledger, Phase, Resident
 from model_store.residency.line import Party
+from model_store.residency.measurements import Loading
 
 _SHORT: Final = 12
 
@@ -37,8 +40,11 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     measured_bytes: Annotated[int, Meta(description="What is really taken now, `shared_bytes` included.")]
     shared_bytes: Annotated[int, Meta(description="What counts once for all workers.")]
     reserved_bytes: Annotated[int, Meta(description="Charged, and being freed: not yet to be used again.")]
+    growth_bytes: Annotated[
+        int, Meta(description="What loads leave free, for predictors that turn out larger than they were charged.")
+    ]
     free_bytes: Annotated[
-        int, Meta(description="What a load may take now: 0 while it is lost, below 0 when something grew unforeseen.")
+        int, Meta(description="What a load may take now: 0 while it is lost, below 0 when something grew beyond that.")
     ]
 
 
@@ -57,6 +63,8 @@ class ResidentView(Struct, frozen=True, kw_only=True):
     is_warm: Annotated[
         bool, Meta(description="Whether it has run its largest shapes: until then a request may wait for one of them.")
     ]
+    engine: Annotated[EngineName | None, Meta(description="What computes it; null where its load never began.")]
+    precision: Annotated[Precision | None, Meta(description="How precisely; null where its load never began.")]
     phase: Annotated[Phase, Meta(description="`loading`, `ready`, `draining` (takes nobody new) or `stopping`.")]
     charged_bytes: Annotated[int, Meta(description="What decisions count it as.")]
     measured_bytes: Annotated[int, Meta(description="What its process takes now.")]
@@ -132,11 +140,12 @@ class ResidencyView(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Known:
-    """What the engine does not know: whose version it is, by resident what it takes now, and which ones are warm."""
+    """What the engine does not know: whose version it is, and of residents what they take, who is warm, how loaded."""
 
     manifests: Mapping[str, Manifest]
     measured_bytes: Mapping[int, int]
     warm: frozenset[int] = frozenset()
+    ways: Mapping[int, Loading] = field(default_factory=dict)
 
 
 def look(engine: Engine, journal: Journal, known: Known, now_s: float, at: datetime) -> ResidencyView:
@@ -168,13 +177,14 @@ def _device(ledger: Ledger, known: Known) -> DeviceView:
         measured_bytes=ledger.fixed_bytes + sum(known.measured_bytes.get(resident.id, 0) for resident in ledger),
         shared_bytes=ledger.fixed_bytes,
         reserved_bytes=ledger.coming_bytes,
-        free_bytes=0 if ledger.is_lost else ledger.free_bytes,
+        growth_bytes=ledger.growth_bytes,
+        free_bytes=0 if ledger.is_lost else min(ledger.free_bytes, max(0, ledger.room_bytes)),
     )
 
 
 def _resident(resident: Resident, ledger: Ledger, journal: Journal, known: Known, now_s: float) -> ResidentView:
     manifest = known.manifests[resident.version]
-    origin = journal.origins.get(resident.id)
+    origin, way = journal.origins.get(resident.id), known.ways.get(resident.id)
     has_loaded = resident.phase is not Phase.LOADING and resident.loaded_at_s >= resident.started_at_s
     keep_alive_s = resident.rules.keep_alive_s
     return ResidentView(
@@ -188,6 +198,8 @@ def _resident(resident: Resident, ledger: Ledger, journal: Journal, known: Known
         device=ledger.device.id,
         is_degraded=resident.is_degraded,
         is_warm=resident.id in known.warm,
+        engine=way.engine if way else None,
+        precision=way.precision if way else None,
         phase=resident.phase,
         charged_bytes=resident.charged_bytes,
         measured_bytes=known.measured_bytes.get(resident.id, 0),

@@ -4,22 +4,28 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from model_store.engines.choice import EngineChoice
+from model_store.artifacts.graphs import EngineChoice, PrecisionChoice
 
 
 class RuntimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Workers: how they are started, and how long the gateway is patient with them."""
 
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        Meta(description="How weights are computed with; auto is bf16 or fp16 where the device has it, else fp32."),
+        PrecisionChoice,
+        Meta(
+            description=(
+                "How weights are computed with; auto is bf16 or fp16 where the device has it, else fp32. bf16 says "
+                "nothing of GPUs, and fp16 nothing of CPUs; `voxgate models rules` says it of one model."
+            )
+        ),
     ] = "auto"
     engine: Annotated[
         EngineChoice,
         Meta(
             description=(
-                "What computes on a CPU; auto is OpenVINO where it is installed and answered as Paddle does when the "
-                "version was converted, else Paddle. A GPU always has Paddle."
+                "What computes; auto is OpenVINO on a CPU, where it is installed and answered as Paddle does when the "
+                "version was converted, TensorRT on a GPU that the version was optimised for, else Paddle. openvino "
+                "says nothing of GPUs, and tensorrt nothing of CPUs; `voxgate models rules` says it of one model."
             )
         ),
     ] = "paddle"

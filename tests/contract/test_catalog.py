@@ -196,8 +196,10 @@ async def test_rules_of_a_new_model_say_nothing(catalog: Catalog) -> None:
     [
         *({"keep_alive_s": value} for value in (0.0, 0.25, 3e9, "forever")),
         *({"priority": value} for value in ("batch", "normal", "interactive")),
+        *({"engine": value} for value in ("auto", "paddle", "openvino", "tensorrt")),
+        *({"precision": value} for value in ("auto", "fp32", "bf16", "fp16")),
         *({name: value} for name in ("is_pinned", "may_use_cpu") for value in (False, True)),
-        {"is_pinned": True, "keep_alive_s": 60.0, "priority": "batch", "may_use_cpu": False},
+        {"is_pinned": True, "keep_alive_s": 60.0, "priority": "batch", "may_use_cpu": False, "engine": "paddle"},
     ],
 )
 async def test_change_rules_what_was_said_is_kept_and_can_be_taken_back(catalog: Catalog, said: Any) -> None:
@@ -237,6 +239,8 @@ async def test_change_rules_of_one_model_at_once_loses_none(catalog: Catalog) ->
         *({"keep_alive_s": value} for value in (-1.0, math.nan, math.inf, "always", True)),
         {"priority": "high"},
         {"is_pinned": "yes"},
+        {"engine": "onnx"},
+        {"precision": "int8"},
         {"may_use_gpu": True},
     ],
 )

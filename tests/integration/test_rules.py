@@ -5,6 +5,9 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from model_store.engines.cpu import is_bf16_processor
 from tests.integration.live import VOXGATE, Gateway, until
 from tests.integration.sound import speech, wav
 
@@ -41,3 +44,24 @@ def test_rules_changed_while_a_gateway_runs_reach_what_is_loaded(new_gateway: St
 
     assert gateway.transcribe(wav(speech(2.0)), language="zh").is_success
     until(lambda: "zh-general" not in residents(gateway), "its end after each use", 10.0)
+
+
+@pytest.mark.skipif(not is_bf16_processor(), reason="this processor has no bfloat16")
+def test_rule_of_another_precision_loads_it_anew_and_one_that_cannot_be_is_told(new_gateway: StartGateway) -> None:
+    gateway = new_gateway().started()
+    assert gateway.transcribe(wav(speech(2.0)), language="zh").is_success
+    assert residents(gateway)["zh-general"]["precision"] == "bf16"
+
+    rule(gateway, "zh-general", "--precision", "fp32")
+    until(lambda: residents(gateway).get("zh-general", {}).get("precision") == "fp32", "its load in fp32", 20.0)
+    assert gateway.transcribe(wav(speech(2.0)), language="zh").is_success
+    assert gateway.metric("voxgate_model_evictions_total", model="zh-general", reason="replaced") == 1
+
+    rule(gateway, "zh-general", "--engine", "openvino")  # even where it is installed: it is held against bf16 here
+    until(lambda: not gateway.transcribe(wav(speech(2.0)), language="zh").is_success, "the refusal", 10.0)
+    refused = gateway.transcribe(wav(speech(2.0)), language="zh")
+    assert refused.json()["error"]["code"] == "load_failed"
+    assert "--engine auto" in refused.text
+    rule(gateway, "zh-general", "--engine", "default", "--precision", "fp16")  # which says nothing of a processor
+    until(lambda: gateway.transcribe(wav(speech(2.0)), language="zh").is_success, "an answer", 10.0)
+    until(lambda: residents(gateway).get("zh-general", {}).get("precision") == "bf16", "its load in bf16", 20.0)

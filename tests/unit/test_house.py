@@ -20,7 +20,7 @@ ORDER = {
         *("errors", "artifacts", "catalog", "nets", "engines", "predictors", "importers"),
         *("runtime", "residency", "starter"),
     ),
-    "admin": ("settings", "api", "console", "remote", "terminal", "rules", "commands"),
+    "admin": ("settings", "api", "console", "remote", "terminal", "rules", "optimize", "commands"),
 }
 # What joins the rooms: these may import everything in their package, and no room may import them.
 COMPOSITION = {"admission", "serving", "app", "client", "doctor", "demo", "cli"}

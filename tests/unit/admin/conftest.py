@@ -39,6 +39,7 @@ VIEW = ResidencyView(
             measured_bytes=400 * MIB,
             shared_bytes=100 * MIB,
             reserved_bytes=50 * MIB,
+            growth_bytes=0,
             free_bytes=580 * MIB,
         )
     ],
@@ -54,6 +55,8 @@ VIEW = ResidencyView(
             device="cpu",
             is_degraded=False,
             is_warm=True,
+            engine="openvino",
+            precision="bf16",
             phase=Phase.READY,
             charged_bytes=320 * MIB,
             measured_bytes=300 * MIB,

@@ -15,14 +15,16 @@ from typer.testing import CliRunner, Result
 
 from admin.commands import models_commands
 from model_store.artifacts.store import ArtifactStore
+from model_store.catalog.records import Rules
 from model_store.catalog.settings import CatalogSettings
 from model_store.catalog.sql import SqlCatalog, open_catalog
 from model_store.errors import ModelUnknown, OptionInvalid
 from model_store.residency.settings import ResidencySettings
+from model_store.runtime.settings import RuntimeSettings
 from tests.manifests import manifest
 
 VOXGATE = Path(sys.executable).with_name("voxgate")
-UNSAID = {"is_pinned": None, "keep_alive_s": None, "priority": None, "may_use_cpu": None}
+UNSAID = dict.fromkeys(Rules.__struct_fields__)
 
 
 class Shell:
@@ -30,8 +32,11 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.settings = ResidencySettings()
+        self.runtime = RuntimeSettings()
         self._folder = folder
-        self._commands = models_commands(self._catalog, lambda: ArtifactStore(folder), lambda: self.settings)
+        self._commands = models_commands(
+            self._catalog, lambda: ArtifactStore(folder), lambda: (self.settings, self.runtime)
+        )
         asyncio.run(self._register())
 
     def __call__(self, *arguments: str) -> Result:
@@ -66,22 +71,42 @@ def run(tmp_path: Path) -> Shell:
 
 def test_rules_of_a_model_of_which_nothing_is_said_are_the_settings(run: Shell) -> None:
     shown = run("zh-general").stdout
-    for word in ("keep-alive", "forever", "residency.keep_alive_s", "residency.may_use_cpu", "normal", "default"):
+    settings = ("residency.keep_alive_s", "residency.may_use_cpu", "runtime.engine", "runtime.precision")
+    for word in ("keep-alive", "forever", *settings, "normal", "default", "precision on a GPU"):
         assert word in shown
     assert "own" not in shown
     run.settings = ResidencySettings(keep_alive_s=60.0, may_use_cpu=True)
+    run.runtime = RuntimeSettings(engine="auto", precision="bf16")
     told = run.json()
     assert told["said"] == UNSAID
-    assert told["in_force"] == {"is_pinned": False, "keep_alive_s": 60.0, "priority": "normal", "may_use_cpu": True}
+    residency = {"is_pinned": False, "keep_alive_s": 60.0, "priority": "normal", "may_use_cpu": True}
+    assert told["in_force"] == residency | {
+        "engine": {"cpu": "auto", "gpu": "auto"},
+        "precision": {"cpu": "bf16", "gpu": "auto"},
+    }
 
 
 def test_rules_options_change_what_they_name_and_default_takes_it_back(run: Shell) -> None:
-    said = {"is_pinned": True, "keep_alive_s": 0.0, "priority": "interactive", "may_use_cpu": True}
+    said = UNSAID | {"is_pinned": True, "keep_alive_s": 0.0, "priority": "interactive", "may_use_cpu": True}
     assert run.said("--keep-alive", "0", "--pin", "--priority", "interactive", "--cpu") == said
     assert run.said() == said
     assert run.said("--no-pin", "--no-cpu") == said | {"is_pinned": False, "may_use_cpu": False}
     default = ("--keep-alive", "default", "--priority", "default", "--cpu-default")
     assert run.said(*default) == UNSAID | {"is_pinned": False}
+
+
+def test_rules_engine_and_precision_are_said_of_one_model_and_taken_back(run: Shell) -> None:
+    run.runtime = RuntimeSettings(engine="auto", precision="bf16")
+    told = run.json("--engine", "openvino", "--precision", "fp16")
+    assert told["said"] == UNSAID | {"engine": "openvino", "precision": "fp16"}
+    assert told["in_force"]["engine"] == {"cpu": "openvino", "gpu": "auto"}
+    assert told["in_force"]["precision"] == {"cpu": "bf16", "gpu": "fp16"}
+    rows = {line.split("│")[1].strip(): line for line in run("zh-general").stdout.splitlines() if "│" in line}
+    assert "runtime.precision" in rows["precision on a CPU"]
+    assert "own rule" in rows["precision on a GPU"]
+    assert "own rule" in rows["engine on a CPU"]
+    assert "runtime.engine" in rows["engine on a GPU"]
+    assert run.said("--engine", "default", "--precision", "default") == UNSAID
 
 
 def test_rules_kept_for_ever_is_not_the_same_as_default(run: Shell) -> None:
@@ -115,17 +140,23 @@ def test_rules_bad_value_is_refused_and_changes_nothing(run: Shell, options: tup
     assert run.said() == UNSAID
 
 
-def test_rules_unknown_priority_is_refused_with_those_there_are(run: Shell) -> None:
-    answer = run("zh-general", "--priority", "high")
+@pytest.mark.parametrize(
+    ("option", "value", "known"),
+    [("--priority", "high", "interactive"), ("--engine", "onnx", "openvino"), ("--precision", "int8", "bf16")],
+)
+def test_rules_unknown_choice_is_refused_with_those_there_are(run: Shell, option: str, value: str, known: str) -> None:
+    answer = run("zh-general", option, value)
     assert answer.exit_code == 2
-    assert "interactive" in answer.stderr
+    assert known in answer.stderr
     assert run.said() == UNSAID
 
 
 def test_command_help_names_every_option_and_errors_are_one_line(tmp_path: Path) -> None:
     told = shell(tmp_path, "--help").stdout
-    options = ("--keep-alive", "--pin", "--no-pin", "--priority", "--cpu", "--no-cpu", "--cpu-default", "--json")
-    assert not [option for option in (*options, "SECONDS|forever|default") if option not in told]
+    options = ("--keep-alive", "--pin", "--no-pin", "--priority", "--cpu", "--no-cpu", "--cpu-default", "--engine")
+    assert not [
+        option for option in (*options, "--precision", "--json", "SECONDS|forever|default") if option not in told
+    ]
     answer = shell(tmp_path, "nobody", "--keep-alive", "0")
     assert answer.returncode == 1
     assert answer.stderr.startswith("model_unknown: There is no model nobody")

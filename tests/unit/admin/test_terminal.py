@@ -24,6 +24,7 @@ def test_tables_show_every_part_of_the_view(view):
             "2.1 h",
             "12 s ago",
             "1.2 s",
+            "openvino bf16",
             "demand",
             "yue-general",
             "normal",

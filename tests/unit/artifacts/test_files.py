@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store.artifacts.files import describe, verifying
+from model_store.artifacts.files import describe, settle, verifying
 from model_store.errors import ArtifactCorrupt, LoadFailed
 
 
@@ -30,3 +30,12 @@ def test_verifying_files_that_were_changed_tells_so_whatever_else_went_wrong(wei
         pass
     with pytest.raises(ArtifactCorrupt, match="weights"), verifying(weights.parent, files):
         raise LoadFailed("It cannot be read.")
+
+
+def test_settle_makes_files_read_only_and_leaves_folders_to_be_entered(weights: Path) -> None:
+    inner = weights.parent / "folder" / "engine"
+    inner.parent.mkdir()
+    inner.write_bytes(b"made")
+    settle(weights.parent)
+    assert [path.stat().st_mode & 0o777 for path in (weights, inner)] == [0o444, 0o444]
+    assert inner.parent.stat().st_mode & 0o100

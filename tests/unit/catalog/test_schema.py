@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import Connection, inspect
 
 from model_store.catalog import schema
@@ -93,6 +94,22 @@ async def test_upgrade_of_the_first_revision_loses_nothing_and_comes_back_so(tmp
     await engine.dispose()
     with sqlite3.connect(file) as database:
         assert list(database.iterdump()) == before
+
+
+async def test_upgrade_keeps_the_rules_that_an_earlier_revision_had(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.sqlite3"
+    engine = create_engine(url_of(file))
+    async with for_writes(engine).begin() as connection:
+        await connection.run_sync(schema.upgrade, "0002")
+    await engine.dispose()
+    with sqlite3.connect(file) as database:
+        database.executescript(FIRST)
+        database.execute("INSERT INTO model_rules VALUES ('zh', TRUE, 60.0, 'batch', NULL)")
+    catalog = await open_catalog(url_of(file))
+    kept = Rules(is_pinned=True, keep_alive_s=60.0, priority="batch")
+    assert (await catalog.model("zh")).rules == kept
+    assert await catalog.change_rules("zh", RulesChange(engine="openvino")) == replace(kept, engine="openvino")
+    await catalog.close()
 
 
 def test_revisions_have_one_head_and_names_that_fit() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from model_store.artifacts.graphs import EngineName, GraphRecord
+from model_store.artifacts.graphs import EngineName, Fit, GraphRecord
 from model_store.artifacts.manifest import Manifest
 from model_store.catalog.sql import SqlCatalog, open_catalog
 from model_store.errors import VoxgateError
@@ -58,6 +58,8 @@ class Driver:
             "nvmlDeviceGetCount": lambda: 1,
             "nvmlDeviceGetHandleByIndex": self._handle,
             "nvmlDeviceGetName": lambda _: "a GPU",
+            "nvmlDeviceGetCudaComputeCapability": lambda _: (9, 0),
+            "nvmlSystemGetDriverVersion": lambda: "570.1",
             "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=self.total_bytes, free=self.free_bytes),
             "nvmlDeviceGetComputeRunningProcesses": self._running,
         }.items():
@@ -84,6 +86,7 @@ class Shelf:
 
     def __init__(self, *manifests: Manifest) -> None:
         self.conversions: dict[str, GraphRecord] = {}
+        self.optimizations: dict[tuple[str, Fit], GraphRecord] = {}
         self._manifests: dict[str, Manifest] = {}
         for each in manifests:
             self.add(each)
@@ -97,11 +100,14 @@ class Shelf:
     def version_dir(self, digest: str) -> Path:
         return Path("/versions") / digest
 
-    def graph_dir(self, digest: str, engine: EngineName = "paddle") -> Path:
-        return Path("/graphs") / digest / engine
+    def graph_dir(self, digest: str, engine: EngineName = "paddle", fit: Fit | None = None) -> Path:
+        return Path("/graphs") / digest / (engine if fit is None else f"{engine}-{fit.precision}")
 
     def converted(self, digest: str) -> GraphRecord | None:
         return self.conversions.get(digest)
+
+    def optimized(self, digest: str, fit: Fit) -> GraphRecord | None:
+        return self.optimizations.get((digest, fit))
 
 
 class ScriptedWorker:

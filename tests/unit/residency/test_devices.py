@@ -6,7 +6,8 @@ import psutil
 import pynvml
 import pytest
 
-from model_store.residency.devices import Device, discover, gpu_process_bytes
+from model_store.artifacts.graphs import Gpu
+from model_store.residency.devices import Device, alike, discover, gpu_process_bytes, identify
 from model_store.residency.settings import ResidencySettings
 
 GIB = 2**30
@@ -23,6 +24,8 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmlDeviceGetHandleByIndex": lambda index: index,
         "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(free=free[handle], total=16 * GIB),
         "nvmlDeviceGetName": lambda handle: f"GPU {handle}",
+        "nvmlDeviceGetCudaComputeCapability": lambda _: (8, 9),
+        "nvmlSystemGetDriverVersion": lambda: "570.124.06",
         "nvmlDeviceGetComputeRunningProcesses": lambda handle: processes if handle == 0 else [],
     }.items():
         monkeypatch.setattr(pynvml, name, stand_in)
@@ -72,3 +75,21 @@ def test_discover_gpus_that_are_not_wanted_are_left_alone() -> None:
 def test_gpu_process_bytes_are_those_of_the_process_alone() -> None:
     device = Device("gpu:0", "gpu", "GPU 0", GIB)
     assert (gpu_process_bytes(device, 7), gpu_process_bytes(device, 8), gpu_process_bytes(device, 9)) == (3 * GIB, 0, 0)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_identify_names_all_that_engines_for_a_gpu_depend_on() -> None:
+    assert identify("gpu:1") == Gpu("GPU 1", "8.9", "570.124.06")
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_identify_without_a_driver_is_none() -> None:
+    assert identify("gpu:0") is None
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_alike_is_none_of_gpus_that_differ_and_looks_at_gpus_alone() -> None:
+    first, second, cpu = discover(ResidencySettings())
+    assert alike((first, second, cpu)) is None
+    assert alike((first, cpu)) == Gpu("GPU 0", "8.9", "570.124.06")
+    assert alike((cpu,)) is None

@@ -100,6 +100,38 @@ def test_engine_version_larger_than_charged_makes_others_repay_the_deficit() -> 
     assert handle(it, Measured(second, 70)) == [Stop(first, "deficit")]
 
 
+def test_engine_newcomer_leaves_free_what_others_may_grow_by() -> None:
+    it = engine()
+    it.ledgers["cpu"].growth_bytes = 15
+    first = load(it, 1, "a", 70)
+    assert handle(it, wanted(2, "b", 20)) == [Stop(first, "room")]
+    (start,) = handle(it, Gone(first))
+    assert isinstance(start, Start)
+
+
+def test_engine_version_that_grows_by_what_newcomers_left_free_makes_nobody_repay() -> None:
+    it = engine()
+    it.ledgers["cpu"].growth_bytes = 15
+    load(it, 1, "a")
+    second = load(it, 2, "b")
+    assert handle(it, Measured(second, 60)) == []
+
+
+def test_engine_newcomer_makes_up_for_what_others_have_grown_by() -> None:
+    it = engine()
+    it.ledgers["cpu"].growth_bytes = 15
+    first, second, third = (load(it, number, name, 25) for number, name in enumerate("abc"))
+    assert handle(it, Measured(third, 50)) == []
+    assert handle(it, wanted(9, "d", 20)) == [Stop(first, "room"), Stop(second, "room")]
+
+
+def test_engine_version_for_which_only_the_growth_of_others_is_left_is_refused() -> None:
+    it = engine()
+    it.ledgers["cpu"].growth_bytes = 15
+    (refuse,) = handle(it, wanted(1, "a", 90))
+    assert isinstance(refuse, Refuse)
+
+
 def test_engine_crashed_version_with_waiters_is_started_again() -> None:
     it = engine()
     first = load(it, 1, "a")

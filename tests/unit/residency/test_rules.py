@@ -1,5 +1,6 @@
 """Rules of single models: what the catalogue says of one is in force for it, and soon, for what is loaded too."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -7,12 +8,27 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from model_store.artifacts.graphs import NETS_REVISION, Fit, Gpu, GraphRecord
 from model_store.catalog.records import Rules, RulesChange
 from model_store.catalog.sql import open_catalog
-from model_store.errors import ModelUnavailable
+from model_store.engines import seam
+from model_store.errors import LoadFailed, ModelUnavailable
 from model_store.residency import effects, manager
 from model_store.residency.devices import Device, discover
-from model_store.residency.events import ModelRules, Priority, Ruled, Tick
+from model_store.residency.events import (
+    Gone,
+    Grant,
+    LoadBroke,
+    Loaded,
+    ModelRules,
+    Outdated,
+    Priority,
+    Released,
+    Ruled,
+    Start,
+    Stop,
+    Tick,
+)
 from model_store.residency.rules import in_force
 from model_store.residency.settings import ResidencySettings
 from tests.unit.residency.engines import engine, handle, load, wanted
@@ -123,6 +139,29 @@ async def test_changed_rule_is_taken_back_in_time(rig: Rig) -> None:
     assert rig.manager.look().residents[0].keep_alive_s is None
 
 
+def test_outdated_resident_ends_when_its_lease_is_back_and_nobody_is_let_in_again() -> None:
+    it = engine()
+    load(it, 1, "a", 80)
+    held = handle(it, wanted(2, "a", 80))
+    assert held == [Grant(2, 0, is_cold=False)]
+    assert handle(it, Outdated(0), Outdated(0)) == []
+    assert handle(it, wanted(3, "a", 80)) == []  # it waits for the next one
+    assert handle(it, Released(0)) == [Stop(0, "replaced")]
+    (start,) = handle(it, Gone(0))
+    assert isinstance(start, Start)
+    assert handle(it, Loaded(start.resident, 80)) == [Grant(3, start.resident, is_cold=True)]
+
+
+def test_outdated_load_is_begun_anew_for_who_waits() -> None:
+    it = engine()
+    handle(it, wanted(1, "a", 40))
+    stop, start = handle(it, Outdated(0))
+    assert stop == Stop(0, "replaced")
+    assert isinstance(start, Start)
+    assert handle(it, LoadBroke(0, LoadFailed("It was ended.")), Gone(0)) == []
+    assert handle(it, Loaded(start.resident, 40)) == [Grant(1, start.resident, is_cold=True)]
+
+
 def test_changed_rule_moves_who_waits_ahead_in_the_line() -> None:
     it = engine(turn_s=1e9)
     load(it, 1, "a", 80)
@@ -130,6 +169,83 @@ def test_changed_rule_moves_who_waits_ahead_in_the_line() -> None:
     assert [party.version for party in it.parties] == ["b", "c"]
     assert handle(it, Ruled("c", ModelRules(priority=Priority.INTERACTIVE))) == []
     assert [party.version for party in it.parties] == ["c", "b"]
+
+
+@pytest.fixture
+def has_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seam, "is_bf16_processor", lambda: True)
+
+
+async def loaded_anew(rig: Rig) -> str | None:
+    """How precisely what stands alone was loaded, once it is ready."""
+    while set(rig.standing.values()) != {"ready"}:  # noqa: ASYNC110  (a load of the rig takes a few turns)
+        await asyncio.sleep(0)
+    (one,) = rig.manager.look().residents
+    return one.precision
+
+
+@pytest.mark.usefixtures("has_bf16")
+async def test_rule_of_another_precision_replaces_what_is_idle_and_asks_nobody(rig: Rig) -> None:
+    await use(rig)
+    assert await loaded_anew(rig) == "fp32"
+    await ruled(rig, "a", precision="bf16")
+    assert await rig.runtime.workers[0].exited == "told to"
+    assert await loaded_anew(rig) == "bf16"
+    last = next(one for one in rig.manager.look().decisions if one.what == "evict")
+    assert (last.reason, last.detail) == ("replaced", "its rules have it loaded in another way")
+    assert not await use(rig)  # nobody waits for it
+
+
+async def test_rule_that_loads_it_as_it_is_replaces_nothing(rig: Rig) -> None:
+    await use(rig)
+    await ruled(rig, "a", precision="fp32", engine="auto")
+    await ruled(rig, "a", precision="fp16")
+    await use(rig)
+    assert len(rig.runtime.workers) == 1
+
+
+@pytest.mark.usefixtures("has_bf16")
+@pytest.mark.parametrize("is_pinned", [False, True])
+async def test_rule_of_another_precision_lets_leases_end_and_those_behind_wait_for_the_new_one(is_pinned: bool) -> None:
+    device = Device("cpu", "cpu", "test", 260 * MIB)  # no room for two
+    async with running(names=("a",), devices=(device,), linger_s=0.0) as rig:
+        rig.runtime.bytes_taken = 250 * MIB
+        await use(rig)
+        async with rig.lease() as lease:
+            await ruled(rig, "a", precision="bf16", is_pinned=is_pinned)
+            waiting = asyncio.create_task(use(rig))
+            for _ in range(3):
+                await rig.manager.follow_catalog()
+            assert rig.standing == {"a": "draining"}
+            assert not waiting.done()
+            assert not lease.worker.exited.done()
+        assert await waiting
+        assert await loaded_anew(rig) == "bf16"
+
+
+async def test_rule_that_cannot_be_carried_out_refuses_and_says_what_to_do_until_it_is_taken_back(rig: Rig) -> None:
+    await use(rig)
+    await ruled(rig, "a", engine="openvino")
+    for _ in range(2):
+        with pytest.raises(LoadFailed, match="--engine auto"):
+            await use(rig)
+    await use(rig, 1)
+    await ruled(rig, "a", engine=None)
+    assert not await use(rig)
+
+
+@pytest.mark.usefixtures("has_bf16")
+async def test_rule_changed_to_the_impossible_while_a_load_waits_is_told_to_who_waits() -> None:
+    device = Device("cpu", "cpu", "test", 260 * MIB)
+    async with running(devices=(device,), linger_s=0.0) as rig:
+        rig.runtime.bytes_taken = 250 * MIB
+        async with rig.lease():
+            waiting = asyncio.create_task(use(rig, 1))
+            while not list(rig.manager.engine.parties):  # noqa: ASYNC110  (it asks the catalogue first)
+                await asyncio.sleep(0)
+            await ruled(rig, "b", engine="openvino")
+        with pytest.raises(LoadFailed, match="--engine auto"):
+            await waiting
 
 
 async def test_catalogue_that_does_not_answer_leaves_the_last_rules_in_force(
@@ -185,3 +301,40 @@ async def test_cpu_stands_in_only_for_the_model_that_allows_it_and_only_while_it
         assert await rig.runtime.workers[0].exited == "told to"
         with pytest.raises(ModelUnavailable, match="is lost"):
             await use(rig)
+
+
+async def test_rule_that_the_cpu_cannot_follow_matters_only_when_it_has_to_stand_in(
+    lost_gpu: Callable[[Rig], None],
+) -> None:
+    said: dict[str, Any] = {"cpu_budget_bytes": 1000 * MIB, "linger_s": 0.0}
+    async with running(devices=discover(ResidencySettings(**said)), **said) as rig:
+        await ruled(rig, "a", may_use_cpu=True, engine="openvino")
+        async with rig.lease() as lease:
+            assert lease.device == "gpu:0"
+        lost_gpu(rig)
+        with pytest.raises(LoadFailed, match="--engine auto"):
+            await use(rig)
+
+
+@pytest.mark.usefixtures("lost_gpu")
+async def test_rule_auto_has_what_is_optimised_for_this_gpu_loaded_with_tensorrt_from_then_on() -> None:
+    said: dict[str, Any] = {"cpu_budget_bytes": 1000 * MIB, "linger_s": 0.0}
+    async with running(devices=discover(ResidencySettings(**said)), **said) as rig:
+        version, fit = rig.manifests[0].digest, Fit(Gpu("a GPU", "9.0", "570.1"), "fp32")
+        await ruled(rig, "a", engine="auto")
+        await use(rig)
+        rig.shelf.optimizations[version, fit] = GraphRecord(
+            version=version,
+            paddle="3.1.1",
+            nets_revision=NETS_REVISION,
+            graphs={},
+            files={},
+            engine="tensorrt",
+            precisions=("fp32",),
+        )
+        await rig.manager.follow_catalog()
+        await rig.runtime.workers[0].exited
+        for which in range(2):
+            await use(rig, which)
+        ready = [one for one in rig.manager.look().residents if one.phase.value == "ready"]
+        assert {one.model: one.engine for one in ready} == {"a": "tensorrt", "b": "paddle"}

@@ -28,6 +28,7 @@ from model_store.residency.events import (
 )
 from model_store.residency.journal import LENGTH, Journal
 from model_store.residency.ledger import Phase
+from model_store.residency.measurements import Loading
 from model_store.residency.view import Known, ResidencyView, look
 from tests.manifests import manifest
 from tests.unit.residency.engines import BUDGET, engine, sizes, wanted
@@ -48,6 +49,7 @@ class Scene:
         self.journal = Journal(self.engine.resident, lambda version: self.manifests[version].name)
         self.measured: dict[int, int] = {}
         self.warm: frozenset[int] = frozenset()
+        self.ways: dict[int, Loading] = {}
 
     def tell(self, *events: Event, now_s: float = 0.0) -> list[Any]:
         actions = []
@@ -64,7 +66,8 @@ class Scene:
         return int(start.resident)
 
     def look(self, now_s: float) -> ResidencyView:
-        return look(self.engine, self.journal, Known(self.manifests, self.measured, self.warm), now_s, NOON)
+        known = Known(self.manifests, self.measured, self.warm, self.ways)
+        return look(self.engine, self.journal, known, now_s, NOON)
 
 
 @pytest.fixture
@@ -107,6 +110,13 @@ def test_view_resident_is_warm_when_its_worker_says_so(scene: Scene) -> None:
     first, second = scene.load(1, "a"), scene.load(2, "b")
     scene.warm = frozenset({second})
     assert {one.id: one.is_warm for one in scene.look(6.0).residents} == {first: False, second: True}
+
+
+def test_view_resident_has_the_way_it_was_loaded(scene: Scene) -> None:
+    first, second = scene.load(1, "a"), scene.load(2, "b")
+    scene.ways[first] = Loading(scene.manifests["a"], "cpu", "bf16", "openvino")
+    shown = {one.id: (one.engine, one.precision) for one in scene.look(6.0).residents}
+    assert shown == {first: ("openvino", "bf16"), second: (None, None)}
 
 
 def test_view_bytes_that_are_being_freed_are_reserved_until_they_are_back(scene: Scene) -> None:
