@@ -4,11 +4,13 @@ What people said is never logged: the values of telling keys, and anything that 
 they come from, tracebacks show no local variables, and uvicorn's access lines lose their query.
 """
 
+import json
 import logging
 import sys
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -21,6 +23,7 @@ PRIVATE_KEYS = frozenset({
 })
 # fmt: on
 WITHHELD = "[withheld]"
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 CHATTY_LOGGERS = ("alembic", "aiosqlite", "httpcore", "httpx", "numba", "asyncio")
 UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
@@ -69,6 +72,8 @@ def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def _without_private(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
         return {key: WITHHELD if key in PRIVATE_KEYS else _without_private(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -95,7 +100,22 @@ def _last(form: str, stream: TextIO) -> list[Processor]:
         shown = rich if is_terminal else structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(colors=is_terminal, exception_formatter=shown)]
     transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.ExceptionRenderer(transformer), structlog.processors.JSONRenderer(_as_json)]
+
+
+def _nearest(value: Any) -> Any:
+    """What JSON has for a value that it does not know; msgspec knows no class but the plain ones themselves."""
+    return next((plain(value) for plain in (str, int, float) if isinstance(value, plain)), repr(value))
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_nearest)
+
+
+def _as_json(event: EventDict, **how: Any) -> str:
+    try:
+        return _ENCODER.encode(event).decode()
+    except UnicodeEncodeError:  # the name of a file need not be UTF-8
+        return json.dumps(event, **how)
 
 
 def _route_standard_library(formatter: logging.Formatter, level: str, stream: TextIO) -> None:

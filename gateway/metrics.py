@@ -3,8 +3,10 @@
 `python -m gateway.metrics` prints the README's table.
 """
 
+import functools
 import sys
 from types import ModuleType
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -13,6 +15,7 @@ from gateway.dispatch import metrics as dispatch
 from gateway.transcript import Transcript
 from model_store.residency import metrics as residency
 
+M = TypeVar("M", bound=MetricWrapperBase)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 REQUESTS = Counter(
@@ -45,16 +48,16 @@ UPLOAD_BYTES = Histogram(
 def transcribed(transcript: Transcript) -> None:
     """Count a finished transcription; each channel's seconds under the language that was spoken on it."""
     for stage, milliseconds in transcript.stages_ms.items():
-        STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+        _labelled(STAGE_SECONDS, stage).observe(milliseconds / 1000)
     for decision in transcript.decisions:
-        AUDIO_SECONDS.labels(decision.language).inc(transcript.duration_s)
-        TRANSCRIPTS.labels(decision.model, "cold" if transcript.is_cold else "warm").inc()
+        _labelled(AUDIO_SECONDS, decision.language).inc(transcript.duration_s)
+        _labelled(TRANSCRIPTS, decision.model, "cold" if transcript.is_cold else "warm").inc()
 
 
 def answered(route: str, status: int, code: str | None, seconds: float) -> None:
     """Count a request that has its answer; `code` is the error's, also of one in the middle of a stream."""
-    REQUESTS.labels(route, str(status), code or "ok").inc()
-    REQUEST_SECONDS.labels(route).observe(seconds)
+    _labelled(REQUESTS, route, str(status), code or "ok").inc()
+    _labelled(REQUEST_SECONDS, route).observe(seconds)
     if code:
         ERRORS.labels(code).inc()
 
@@ -73,6 +76,12 @@ def markdown() -> str:
         told = ", ".join(f"`{label}`" for label in labels)
         lines.append(f"| `{name}` | {kind} | {told} | {text} |")
     return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def _labelled(metric: M, *labels: str) -> M:
+    """`metric.labels`, which looks each of them through every time."""
+    return metric.labels(*labels)
 
 
 def _row(metric: MetricWrapperBase) -> tuple[str, str, tuple[str, ...], str]:

@@ -139,14 +139,14 @@ class Pipeline:
             run.urgency = Urgency.BULK if ask.urgency == "bulk" else Urgency.INTERACTIVE
             # Before anything is done in vain.
             self._dispatcher.check(plan.version if isinstance(plan, Decision) else plan.classifier, urgency=run.urgency)
-            async with asyncio.timeout_at(run.deadline_s):
+            async with _in_time(run):
                 with _timed(run, "decode"):
                     recording = await open_recording(source, self._audio, channels=ask.channels)
             with recording:
                 run.duration_s = recording.duration_s
                 if sum(segment.seconds for segment in recording.segments) > self._settings.interactive_s:
                     run.urgency = Urgency.BULK
-                async with asyncio.timeout_at(run.deadline_s):
+                async with _in_time(run):
                     await self._decide(router, plan, recording, run)
                 self._check_time(recording, run)
                 async with contextlib.aclosing(self._recognise(recording, run)) as spoken:
@@ -201,11 +201,16 @@ class Pipeline:
 
     async def _recognise(self, recording: Recording, run: _Run) -> AsyncGenerator[SpokenSegment]:
         """The segments in order, some ahead of the one that is waited for."""
+        decided = [segment for segment in recording.segments if segment.channel in run.decisions]
+        if len(decided) == 1:  # as with most: nothing to have ahead, and no task for it
+            async with _in_time(run):
+                only = await self._segment(recording, decided[0], run)
+            yield only
+            return
         ahead: deque[asyncio.Task[SpokenSegment]] = deque()
         try:
-            for segment in recording.segments:
-                if segment.channel in run.decisions:
-                    ahead.append(asyncio.create_task(self._segment(recording, segment, run)))
+            for segment in decided:
+                ahead.append(asyncio.create_task(self._segment(recording, segment, run)))
                 if len(ahead) >= self._settings.segments_in_flight:
                     yield await self._next(ahead, run)
             while ahead:
@@ -217,7 +222,7 @@ class Pipeline:
 
     @staticmethod
     async def _next(ahead: "deque[asyncio.Task[SpokenSegment]]", run: _Run) -> SpokenSegment:
-        async with asyncio.timeout_at(run.deadline_s):
+        async with _in_time(run):
             segment = await asyncio.shield(ahead[0])
         ahead.popleft()
         return segment
@@ -268,6 +273,10 @@ def _evidence(recording: Recording, channel: int, wanted_s: float) -> Pcm:
             parts.append(recording.read(segment)[:missing])
             missing -= len(parts[-1])
     return np.concatenate(parts)
+
+
+def _in_time(run: _Run) -> contextlib.AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext() if run.deadline_s is None else asyncio.timeout_at(run.deadline_s)
 
 
 @contextlib.contextmanager

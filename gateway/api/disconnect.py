@@ -18,23 +18,21 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
     Raises `ClientGone` after the work has ended. Cancelling this cancels the work too.
     """
-    working = asyncio.ensure_future(work)
-    listening = asyncio.ensure_future(_hung_up(receive))
+    limit = asyncio.timeout(None)
     try:
-        await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientGone
-    finally:
-        await _ended(working, listening)
+        async with limit:
+            listening = asyncio.create_task(_end_when_hung_up(receive, limit))
+            try:
+                return await work
+            finally:
+                listening.cancel()
+    except TimeoutError as exc:
+        if limit.expired():
+            raise ClientGone from exc
+        raise
 
 
-async def _hung_up(receive: Receive) -> None:
+async def _end_when_hung_up(receive: Receive, limit: asyncio.Timeout) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _ended(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    limit.reschedule(asyncio.get_running_loop().time())

@@ -35,8 +35,9 @@ class Doors(InitPlugin):
         app_config.dependencies.update(
             pipeline=Provide(self._give_pipeline, sync_to_thread=False),
             readiness=Provide(self._give_readiness, sync_to_thread=False),
-            limits=Provide(self._give_limits, sync_to_thread=False),
         )
+        # No dependency: to resolve more than one for a request, litestar starts a task for each.
+        app_config.state["limits"] = self._limits
         app_config.openapi_config = openapi_config(operations.own_version())
         # The gateway sets up logging itself; litestar would start a queue and a thread for it.
         app_config.logging_config = None
@@ -47,6 +48,3 @@ class Doors(InitPlugin):
 
     def _give_readiness(self) -> Any:
         return self._readiness
-
-    def _give_limits(self) -> Any:
-        return self._limits

@@ -114,6 +114,15 @@ _UNHONOURED = (
 FIELDS: dict[str, FieldInfo] = {info.name: info for info in fields(TranscriptionForm)}
 
 
+def _bare(info: FieldInfo) -> Any:
+    """The type without its description."""
+    return get_args(info.type)[0]
+
+
+_LISTS = frozenset(name for name, info in FIELDS.items() if get_origin(_bare(info)) is tuple)
+_TEXTS = frozenset(name for name, info in FIELDS.items() if _bare(info) in (str, str | None))
+
+
 def read_form(raw: dict[str, list[str]]) -> TranscriptionForm:
     """The form of the text fields as they arrived; an empty text is a field that was not said.
 
@@ -124,7 +133,7 @@ def read_form(raw: dict[str, list[str]]) -> TranscriptionForm:
         info = _field(name)
         if not (said := [text for text in texts if text.strip()]):
             continue
-        if _is_list(info):
+        if info.name in _LISTS:
             values[info.name] = (*values.get(info.name, ()), *_list(info, name, said))
         else:
             values[info.name] = _single(info, name, said)
@@ -136,7 +145,7 @@ def read_form(raw: dict[str, list[str]]) -> TranscriptionForm:
 
 def wire_name(name: str) -> str:
     """A field's name on the wire: lists end in `[]`."""
-    return f"{name}[]" if _is_list(FIELDS[name]) else name
+    return f"{name}[]" if name in _LISTS else name
 
 
 def _field(name: str) -> FieldInfo:
@@ -149,14 +158,14 @@ def _field(name: str) -> FieldInfo:
 
 
 def _list(info: FieldInfo, name: str, texts: list[str]) -> tuple[Any, ...]:
-    element = get_args(get_args(info.type)[0])[0]
+    element = get_args(_bare(info))[0]
     return tuple(dict.fromkeys(_converted(text, element, name) for text in texts))
 
 
 def _single(info: FieldInfo, name: str, texts: list[str]) -> Any:
     if len(texts) > 1:
         raise OptionInvalid(f"`{name}` stands {len(texts)} times in the form; send it once.", param=name)
-    return _converted(texts[0], info.type, name)
+    return texts[0] if info.name in _TEXTS else _converted(texts[0], info.type, name)
 
 
 def _converted(text: str, wanted: Any, name: str) -> Any:
@@ -176,10 +185,6 @@ def _not_allowed(name: str, text: str, allowed: list[str], when: str = "") -> Op
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "...")
-
-
-def _is_list(info: FieldInfo) -> bool:
-    return get_origin(get_args(info.type)[0]) is tuple
 
 
 def _choices(wanted: Any) -> list[str]:

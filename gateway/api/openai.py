@@ -14,7 +14,7 @@ from gateway.api.disconnect import unless_gone
 from gateway.api.events import EventStream, Growing, Steps
 from gateway.api.form import TranscriptionForm, read_form
 from gateway.api.record import finished, record_of
-from gateway.api.upload import Upload, UploadLimits, received
+from gateway.api.upload import Upload, received
 from gateway.transcript import Ask, ServedModel, SpokenSegment, Transcript
 from model_store.errors import ModelUnknown, NoSpeech
 
@@ -25,7 +25,6 @@ else:
     Pipeline = Any
 
 GivenPipeline = NamedDependency[SkipValidation[Pipeline]]
-GivenLimits = NamedDependency[SkipValidation[UploadLimits]]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -37,14 +36,14 @@ AnyRequest = Request[Any, Any, Any]
     operation_class=docs.TranscriptionOperation,
     responses=docs.TRANSCRIPTION_RESPONSES,
 )
-async def create_transcription(request: AnyRequest, pipeline: GivenPipeline, limits: GivenLimits) -> Response[Any]:
+async def create_transcription(request: AnyRequest, pipeline: GivenPipeline) -> Response[Any]:
     """Transcribe a recording in any common container and codec, up to hours long.
 
     Takes what OpenAI's clients send. Language and model are found where the caller does not say them. A recording
     without speech is answered with an empty text and the code `no_speech`.
     """
     async with AsyncExitStack() as held:
-        upload = await held.enter_async_context(received(request, limits))
+        upload = await held.enter_async_context(received(request, request.app.state.limits))
         metrics.UPLOAD_BYTES.observe(upload.size_bytes)
         form = read_form(upload.fields)
         if form.stream:

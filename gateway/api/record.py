@@ -1,10 +1,10 @@
 """What is known of one request when it is over: its id, its line in the log, its place in the metrics."""
 
 import re
+import secrets
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
-from uuid import uuid4
 
 import structlog
 from litestar.enums import ScopeType
@@ -44,7 +44,7 @@ def record_of(scope: Scope) -> RequestRecord:
 def request_id(scope: Scope) -> str:
     """The caller's own `x-request-id` where it is short and plain, else a new one."""
     said = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    return said if _SANE_ID.fullmatch(said) else uuid4().hex
+    return said if _SANE_ID.fullmatch(said) else secrets.token_hex(16)
 
 
 def finished(record: RequestRecord, transcript: Transcript) -> None:

@@ -6,8 +6,9 @@ when the body ends badly.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from tempfile import SpooledTemporaryFile
+from contextlib import asynccontextmanager, closing, suppress
+from io import BytesIO
+from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
 from litestar import Request
@@ -18,6 +19,7 @@ from multipart import (  # type: ignore[import-untyped]
     MultipartSegment,
     ParserLimitReached,
     PushMultipartParser,
+    parse_options_header,
 )
 
 from gateway.api.disconnect import ClientGone
@@ -52,16 +54,15 @@ async def received(request: Request[Any, Any, Any], limits: UploadLimits) -> Asy
     Raises AudioMissing, AudioTooLarge (by the announced length, else as soon as the limit is passed), OptionInvalid
     for what is no multipart form, and `ClientGone`.
     """
-    with SpooledTemporaryFile(max_size=limits.api.upload_memory_bytes, dir=limits.spool_dir or None) as file:
-        form = _Form(limits, file)
-        body = _Body(request.receive, limits)
+    with closing(_Form(limits)) as form:
+        body, headers = _Body(request.receive, limits), dict(request.scope["headers"])
         try:
-            boundary = _boundary(request)
-            _refuse_announced(request, limits)
+            boundary = _boundary(headers)
+            _refuse_announced(headers, limits)
             await _read(body, boundary, form)
         except RequestError:
             # Whoever expects "100 Continue" has sent nothing yet, and need not.
-            if "expect" not in request.headers:
+            if b"expect" not in headers:
                 await body.discard()
             raise
         yield await form.whole()
@@ -117,9 +118,9 @@ class _Body:
 class _Form:
     """What has arrived so far; fed with the parser's events: a segment's head, its bytes, and None at its end."""
 
-    def __init__(self, limits: UploadLimits, file: IO[bytes]) -> None:
+    def __init__(self, limits: UploadLimits) -> None:
         self._limits = limits
-        self._file = file
+        self._file: IO[bytes] = BytesIO()
         self._fields: dict[str, list[str]] = {}
         self._text = bytearray()
         self._text_bytes = 0
@@ -192,12 +193,22 @@ class _Form:
         return self._audio_bytes <= self._limits.api.upload_memory_bytes
 
     async def _flush(self) -> None:
-        await asyncio.to_thread(self._file.write, bytes(self._unwritten))
+        await asyncio.to_thread(self._write, bytes(self._unwritten))
         self._unwritten.clear()
 
+    def _write(self, audio: bytes) -> None:
+        if isinstance(self._file, BytesIO):
+            begun = self._file
+            self._file = TemporaryFile(dir=self._limits.spool_dir or None)  # noqa: SIM115 - `close` closes it
+            self._file.write(begun.getbuffer())
+        self._file.write(audio)
 
-def _boundary(request: Request[Any, Any, Any]) -> str:
-    content_type, options = request.content_type
+    def close(self) -> None:
+        self._file.close()
+
+
+def _boundary(headers: dict[bytes, bytes]) -> str:
+    content_type, options = parse_options_header(headers.get(b"content-type", b"").decode("latin-1"))
     if content_type != "multipart/form-data":
         said = f"{content_type[:80]!r}" if content_type else "no content type"
         raise OptionInvalid(
@@ -206,12 +217,12 @@ def _boundary(request: Request[Any, Any, Any]) -> str:
         )
     if not options.get("boundary"):
         raise OptionInvalid("The content type names no multipart boundary.", param="content-type")
-    return options["boundary"]
+    return str(options["boundary"])
 
 
-def _refuse_announced(request: Request[Any, Any, Any], limits: UploadLimits) -> None:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limits.max_upload_bytes + limits.api.max_form_bytes:
+def _refuse_announced(headers: dict[bytes, bytes], limits: UploadLimits) -> None:
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limits.max_upload_bytes + limits.api.max_form_bytes:
         raise _too_large(limits)
 
 

@@ -1,22 +1,34 @@
 """Decoded frames as numpy holds them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+Int16Array = NDArray[np.int16]
 
 _BATCH_SAMPLES = 1 << 14  # frames may be of a single sample: what follows works on many at once
 
 
 class Block(NamedTuple):
-    """pcm: (channels, samples) float32, 1.0 is full scale; mostly about 16,384 samples, at most 131,072."""
+    """pcm: (channels, samples) float32, 1.0 is full scale, or int16; mostly about 16,384 samples, at most 131,072."""
 
-    pcm: FloatArray
+    pcm: FloatArray | Int16Array
     rate_hz: int
+
+    @property
+    def ints(self) -> Int16Array | None:
+        """The sound where it is int16."""
+        return cast(Int16Array, self.pcm) if self.pcm.dtype == np.int16 else None
+
+    @property
+    def floats(self) -> FloatArray:
+        """The sound as float32, whatever it is here."""
+        ints = self.ints
+        return cast(FloatArray, self.pcm) if ints is None else ints.astype(np.float32) * np.float32(1 / 32768)
 
 
 def float_pcm(frame: AudioFrame) -> FloatArray:

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from gateway.audio.blocks import FloatArray
+from gateway.audio.blocks import FloatArray, Int16Array
 from gateway.audio.decode import decode
 from gateway.audio.lengths import missing_bytes
-from gateway.audio.resample import SAMPLE_RATE_HZ, ChannelMode, Int16Array, resampled
+from gateway.audio.resample import SAMPLE_RATE_HZ, ChannelMode, resampled
 from gateway.audio.segments import Segment, Span, segment_speech
 from gateway.audio.settings import AudioSettings
 from gateway.audio.speech import FRAME_S, FRAME_SAMPLES, SpeechFinder
@@ -24,6 +24,7 @@ from model_store.errors import AudioMissing, AudioTooLong, AudioTruncated, NoSpe
 _MIN_DURATION_S = 0.1
 # Five seconds, plain: a millisecond of work, most of which holds the interpreter, so that a thread would gain nothing.
 _QUICK_BYTES = 160_000
+_NEVER = threading.Event()
 
 
 class Recording:
@@ -66,9 +67,9 @@ async def open_recording(source: BinaryIO, settings: AudioSettings, *, channels:
 
     Raises AudioMissing, AudioUndecodable, AudioTruncated, AudioTooLong and NoSpeech.
     """
-    stop = threading.Event()
     if _is_quick(source):
-        return _open(source, settings, channels, stop)
+        return _open(source, settings, channels, _NEVER)
+    stop = threading.Event()
     job = _threads().submit(_open, source, settings, channels, stop)
     try:
         return await asyncio.shield(asyncio.wrap_future(job))

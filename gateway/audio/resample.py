@@ -5,15 +5,13 @@ from typing import Literal
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
-from gateway.audio.blocks import Block, FloatArray
+from gateway.audio.blocks import Block, FloatArray, Int16Array
 
 SAMPLE_RATE_HZ = 16_000
 MAX_LANES = 8
 
 ChannelMode = Literal["mix", "separate"]
-Int16Array = NDArray[np.int16]
 
 
 def resampled(blocks: Iterable[Block], mode: ChannelMode) -> Iterator[Int16Array]:
@@ -28,7 +26,10 @@ def resampled(blocks: Iterable[Block], mode: ChannelMode) -> Iterator[Int16Array
         if block.rate_hz != rate_hz:
             yield from _tail(stream, n_lanes)
             rate_hz, stream = block.rate_hz, _stream(block.rate_hz, n_lanes)
-        pcm = _lanes(block.pcm, n_lanes)
+        if stream is None and (ints := block.ints) is not None and len(ints) == n_lanes:
+            yield ints  # just what is wanted
+            continue
+        pcm = _lanes(block.floats, n_lanes)
         yield _int16(pcm if stream is None else stream.resample_chunk(np.ascontiguousarray(pcm.T)).T)
     yield from _tail(stream, n_lanes)
 

@@ -69,10 +69,12 @@ def segment_speech(
 
 def runs(flags: NDArray[np.bool_]) -> list[Span]:
     """Stretches of True."""
-    padded = np.zeros(len(flags) + 2, np.bool_)
-    padded[1:-1] = flags
-    edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    raw, stop = flags.tobytes() + b"\0", 0
+    found = []
+    while (start := raw.find(1, stop)) >= 0:
+        stop = raw.find(0, start)
+        found.append((start, stop))
+    return found
 
 
 def _frames(seconds: float, frame_s: float) -> int:

@@ -1,10 +1,14 @@
 """Where there is speech: one decision per 30 ms frame, made while the sound streams by."""
 
+import math
+import statistics
+
 import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from gateway.audio.resample import SAMPLE_RATE_HZ, Int16Array
+from gateway.audio.blocks import Int16Array
+from gateway.audio.resample import SAMPLE_RATE_HZ
 from gateway.audio.segments import runs
 from gateway.audio.settings import AudioSettings
 
@@ -37,7 +41,8 @@ class SpeechFinder:
         self._levels: list[NDArray[np.float32]] = []
 
     def add(self, pcm: Int16Array) -> None:
-        pcm = np.concatenate([self._rest, pcm])
+        if len(self._rest):
+            pcm = np.concatenate([self._rest, pcm])
         n_samples = len(pcm) - len(pcm) % FRAME_SAMPLES
         self._rest = pcm[n_samples:]
         if n_samples:
@@ -54,7 +59,9 @@ class SpeechFinder:
     def _judge(self, pcm: Int16Array) -> None:
         raw = pcm.astype("<i2", copy=False).tobytes()
         is_speech, step = self._vad.is_speech, 2 * FRAME_SAMPLES
-        self._flags.extend(is_speech(raw[at : at + step], SAMPLE_RATE_HZ) for at in range(0, len(raw), step))
+        self._flags += bytes(
+            [is_speech(raw[at : at + step], SAMPLE_RATE_HZ, FRAME_SAMPLES) for at in range(0, len(raw), step)]
+        )
         self._levels.append(_levels_db(pcm))
 
 
@@ -72,17 +79,26 @@ def without_noise(flags: BoolArray, levels: NDArray[np.float32]) -> BoolArray:
     kept = flags.copy()
     for start, stop in runs(flags):
         if stop - start >= _LONG_FRAMES:
-            is_speech = float(levels[start + _EDGE_FRAMES : stop - _EDGE_FRAMES].std()) >= _STEADY_DB
+            is_speech = _deviation(levels[start + _EDGE_FRAMES : stop - _EDGE_FRAMES]) >= _STEADY_DB
         else:
             is_speech = _stands_out(start, stop, flags, levels)
         kept[start:stop] = is_speech
     return kept
 
 
+def _deviation(values: NDArray[np.float32]) -> float:
+    # As `values.std()`, which takes three times as long over so few.
+    off = values - np.add.reduce(values) / np.float32(len(values))
+    return math.sqrt(off.dot(off) / len(off))
+
+
 def _stands_out(start: int, stop: int, flags: BoolArray, levels: NDArray[np.float32]) -> bool:
     around = slice(max(0, start - _AROUND_FRAMES), stop + _AROUND_FRAMES)
     background = levels[around][~flags[around]]
-    return len(background) == 0 or float(levels[start:stop].max() - np.median(background)) > _STANDS_OUT_DB
+    if not len(background):
+        return True
+    stands_out_db: float = levels[start:stop].max() - statistics.median(background.tolist())
+    return stands_out_db > _STANDS_OUT_DB
 
 
 def without_clicks(flags: BoolArray) -> BoolArray:

@@ -6,8 +6,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from gateway.audio.blocks import FloatArray
-from gateway.audio.resample import Int16Array
+from gateway.audio.blocks import FloatArray, Int16Array
 
 _BYTES_PER_SAMPLE: Final = 2
 # Half a minute: a file costs a short recording more than all else that is done with its sound.
@@ -29,9 +28,9 @@ class Spool:
         return self._file is None
 
     def write(self, pcm: Int16Array) -> None:
-        raw = pcm.astype("<i2", copy=False).tobytes()
+        raw = np.ascontiguousarray(pcm, "<i2").data
         self.n_samples += len(pcm)
-        if self._memory is not None and len(self._memory) + len(raw) <= _MEMORY_BYTES:
+        if self._memory is not None and len(self._memory) + raw.nbytes <= _MEMORY_BYTES:
             self._memory += raw
         else:
             self._on_disk().write(raw)
@@ -44,12 +43,14 @@ class Spool:
         """Samples `start` to `stop` as float32 in [-1, 1]; only these are read."""
         at, n_bytes = _BYTES_PER_SAMPLE * start, _BYTES_PER_SAMPLE * (stop - start)
         if self._file is not None:
-            raw = os.pread(self._file.fileno(), n_bytes, at)
+            raw: bytes | memoryview = os.pread(self._file.fileno(), n_bytes, at)
         elif self._memory is not None:
-            raw = bytes(memoryview(self._memory)[at : at + n_bytes])
+            raw = memoryview(self._memory)[at : at + n_bytes]
         else:
             raise ValueError("this recording is closed")
-        return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768.0)
+        pcm = np.frombuffer(raw, "<i2").astype(np.float32)
+        pcm *= np.float32(1 / 32768)
+        return pcm
 
     def close(self) -> None:
         self._memory = None

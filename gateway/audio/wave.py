@@ -17,7 +17,7 @@ _CHUNK: Final = struct.Struct("<4sI")
 _FIRST_CHUNK: Final = 36
 _MAX_CHUNKS: Final = 16
 _STREAMED_FROM: Final = 0x7FFF0000  # lengths that writers give who do not know
-_BLOCK_BYTES: Final = 1 << 15
+_BLOCK_BYTES: Final = 1 << 17
 
 
 class PlainWav(NamedTuple):
@@ -33,8 +33,7 @@ class PlainWav(NamedTuple):
         left = self.n_bytes
         while left > 1 and len(raw := source.read(min(left, _BLOCK_BYTES))) > 1:
             left -= len(raw)
-            samples = np.frombuffer(raw, "<i2", len(raw) // 2)
-            yield Block(samples.astype(np.float32)[None] * np.float32(1 / 32768), self.rate_hz)
+            yield Block(np.frombuffer(raw, "<i2", len(raw) // 2)[None], self.rate_hz)
 
 
 def plain_wav(source: BinaryIO) -> PlainWav | None:

@@ -13,8 +13,9 @@ import numpy as np
 from msgspec import Struct
 
 from gateway.audio import SAMPLE_RATE_HZ
+from gateway.audio.blocks import Int16Array
 from gateway.audio.decode import decode
-from gateway.audio.resample import Int16Array, resampled
+from gateway.audio.resample import resampled
 from model_store.errors import AudioMissing, OptionInvalid, VoxgateError
 from model_store.starter.install import bundled_samples
 

@@ -35,6 +35,25 @@ async def test_work_that_fails_gives_its_error():
         await unless_gone(hears_nothing, work())
 
 
+async def test_work_whose_own_time_is_up_says_so():
+    async def work():
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await unless_gone(hears_nothing, work())
+
+
+async def test_wait_for_work_leaves_no_task_behind():
+    async def work():
+        await asyncio.sleep(0)  # so that listening has begun
+
+    before = asyncio.all_tasks()
+    await unless_gone(hears_nothing, work())
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
 async def test_work_of_a_caller_who_hangs_up_is_over_before_it_is_said():
     steps = []
 

@@ -154,7 +154,7 @@ async def test_open_recording_cancelled_stops_soon_and_leaves_nothing(gate_at: i
     source.let_through.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert source.n_read_after <= 1 << 16
+    assert source.n_read_after <= 1 << 18  # a block of plain samples, and what FFmpeg reads at a time
     assert spools() == before
 
 

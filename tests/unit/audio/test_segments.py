@@ -1,5 +1,8 @@
 """Cutting, over decisions made up by hypothesis and by hand."""
 
+from itertools import groupby
+from operator import itemgetter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gateway.audio import AudioSettings, segment_speech
+from gateway.audio.segments import runs
 
 FRAME_S = 0.03
 SETTINGS = AudioSettings()
@@ -16,6 +20,12 @@ def flags_of(*stretches_s: float) -> NDArray[np.bool_]:
     """Silence, speech, silence, ... of so many seconds each."""
     parts = [np.full(round(s / FRAME_S), at % 2 == 1) for at, s in enumerate(stretches_s)]
     return np.concatenate(parts)
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_runs_are_the_stretches_of_true(flags: list[bool]) -> None:
+    grouped = [(flag, [at for at, _ in group]) for flag, group in groupby(enumerate(flags), itemgetter(1))]
+    assert runs(np.array(flags, np.bool_)) == [(places[0], places[-1] + 1) for flag, places in grouped if flag]
 
 
 stretches = st.lists(st.one_of(st.integers(1, 40), st.integers(41, 2_500)), min_size=1, max_size=40)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gateway.audio.decode import decode
+from gateway.audio.resample import resampled
 from gateway.audio.wave import plain_wav
 
 Maker = Callable[..., Any]
@@ -18,7 +19,7 @@ PLAIN_FMT, LONG_FMT = b"fmt \x10\0\0\0", b"fmt \x12\0\0\0"
 
 
 def samples(data: bytes) -> NDArray[np.float32]:
-    return np.concatenate([block.pcm for block in decode(io.BytesIO(data), threading.Event())], axis=1)
+    return np.concatenate([block.floats for block in decode(io.BytesIO(data), threading.Event())], axis=1)
 
 
 def by_ffmpeg(data: bytes) -> bytes:
@@ -42,6 +43,13 @@ def test_plain_wav_has_the_samples_that_ffmpeg_finds(wav: Maker, rate_hz: int, n
     assert plain_wav(io.BytesIO(data)) == (rate_hz, 44, 2 * n_samples)
     assert plain_wav(io.BytesIO(by_ffmpeg(data))) is None
     assert np.array_equal(samples(data), samples(by_ffmpeg(data)))
+
+
+def test_plain_wav_of_the_wanted_rate_is_neither_scaled_nor_rounded(wav: Maker) -> None:
+    loud = np.array([-32768, -1, 0, 1, 32767], "<i2")
+    (lanes,) = resampled(decode(io.BytesIO(wav(loud.tobytes())), threading.Event()), "mix")
+    assert lanes.dtype == np.int16
+    assert lanes.tolist() == [loud.tolist()]
 
 
 def test_plain_wav_with_half_a_sample_at_its_end_leaves_it_out(wav: Maker) -> None:

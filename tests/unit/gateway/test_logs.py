@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +54,22 @@ def test_event_with_audio_or_text_withholds_it_at_any_depth(events: Events) -> N
     assert "HUSH" not in json.dumps(event)
     assert "0.12345" not in json.dumps(event)
     assert (event["segments"], event["chunk"]) == (2, logs.WITHHELD)
+
+
+def test_event_with_a_name_that_is_no_text_is_written_all_the_same(events: Events) -> None:
+    structlog.get_logger("x").info("seen", path="a\udcff.wav", folder=Path("/中"))
+    [event] = events()
+    assert event["path"] == "a\udcff.wav"
+    assert "中" in event["folder"]
+
+
+def test_event_with_values_of_other_classes_keeps_what_they_say(events: Events) -> None:
+    class Seconds(float): ...
+
+    structlog.get_logger("x").info("seen", folder=Path("/中"), took_s=Seconds(1.5), codes={7}, left_s=float("inf"))
+    [event] = events()
+    assert "中" in event["folder"]
+    assert (event["took_s"], event["codes"], event["left_s"]) == (1.5, [7], None)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
