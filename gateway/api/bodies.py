@@ -52,6 +52,9 @@ class Channel(Heard, frozen=True, kw_only=True):
 class SegmentExtras(Struct, frozen=True, kw_only=True):
     """What Voxgate adds to a segment or a word."""
 
+    language: Annotated[
+        str | UnsetType, Meta(description="Language of the model that recognised it; only of segments.")
+    ] = UNSET
     confidence: Annotated[float, Meta(description="0 to 1.")]
     channel: Annotated[int | UnsetType, Meta(description="From 1; only with `channels=separate`.")] = UNSET
 

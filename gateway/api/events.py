@@ -86,7 +86,7 @@ class Growing(Struct, kw_only=True):
             end=round(segment.end_s, 3),
             text=segment.text,
             speaker=str(segment.channel + 1) if by_channel else "",
-            voxgate=formats.segment_extras(segment, segment.confidence, by_channel=by_channel),
+            voxgate=formats.segment_extras(segment, by_channel=by_channel),
         )
         logprobs = formats.logprobs(segment) if "logprobs" in self.form.include else UNSET
         return [_data(DeltaEvent(delta=delta, segment_id=name, logprobs=logprobs)), _data(times)]

@@ -112,8 +112,13 @@ def heard(decision: Decision) -> Heard:
     return Heard(**{**asdict(decision), "language_confidence": round(decision.language_confidence, 4)})
 
 
-def segment_extras(segment: SpokenSegment, confidence: float, *, by_channel: bool) -> SegmentExtras:
-    return SegmentExtras(confidence=round(confidence, 4), channel=segment.channel + 1 if by_channel else UNSET)
+def segment_extras(segment: SpokenSegment, word: Word | None = None, *, by_channel: bool) -> SegmentExtras:
+    """What stands under the `voxgate` of a segment, or of one of its words."""
+    return SegmentExtras(
+        language=UNSET if word else segment.decision.language,
+        confidence=round((word or segment).confidence, 4),
+        channel=segment.channel + 1 if by_channel else UNSET,
+    )
 
 
 def logprobs(segment: SpokenSegment) -> list[Logprob]:
@@ -147,7 +152,7 @@ def _segment(number: int, segment: SpokenSegment, *, by_channel: bool) -> Segmen
         text=segment.text,
         avg_logprob=_log(segment.confidence),
         compression_ratio=_compression_ratio(segment.text),
-        voxgate=segment_extras(segment, segment.confidence, by_channel=by_channel),
+        voxgate=segment_extras(segment, by_channel=by_channel),
     )
 
 
@@ -168,7 +173,7 @@ def _words(answered: Answered) -> Iterator[WordTime]:
                 word=word.text,
                 start=_seconds(word.start_s),
                 end=_seconds(word.end_s),
-                voxgate=segment_extras(segment, word.confidence, by_channel=answered.by_channel),
+                voxgate=segment_extras(segment, word, by_channel=answered.by_channel),
             )
 
 

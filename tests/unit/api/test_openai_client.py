@@ -77,7 +77,7 @@ def test_verbose_json_words_and_segments_are_complete(client):
     first, second = answer.segments
     assert (second.id, second.seek, second.start, second.end, second.text) == (1, 250, 2.5, 4.0, "我们走吧")
     assert (second.tokens, second.temperature, second.no_speech_prob, second.avg_logprob) == ([], 0.0, 0.0, -0.105361)
-    assert first.model_extra["voxgate"] == {"confidence": 0.9}
+    assert first.model_extra["voxgate"] == {"language": "zh", "confidence": 0.9}
     assert answer.usage.seconds == 4.5
 
 
