@@ -1,10 +1,12 @@
 """What this machine's processor can do."""
 
+import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_SMALL_BYTES: Final = 32_000_000
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -29,3 +31,11 @@ def is_bf16_processor() -> bool:
 def best_cpu_precision() -> Literal["fp32", "bf16"]:
     """The fastest precision that this processor runs without emulating it."""
     return "bf16" if is_bf16_processor() else "fp32"
+
+
+def threads_for(weights_bytes: int) -> int:
+    """How many threads are of use to a graph with so many bytes of weights: one per core, unless it is small.
+
+    With two on two cores, one of 332 MB took 0.6 of the time, and one of 8 MB 0.93, for twice the processor's.
+    """
+    return 1 if weights_bytes < _SMALL_BYTES else len(os.sched_getaffinity(0))

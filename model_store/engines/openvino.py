@@ -18,6 +18,7 @@ from model_store.engines.seam import Array, EnginePrecision, check_precision, co
 from model_store.errors import LoadFailed, PredictFailed
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+_CACHED_SHAPES = 100
 
 
 class OpenVinoEngine:
@@ -91,6 +92,8 @@ def _compiled(graph_dir: Path, graph: str, precision: EnginePrecision, threads: 
         "NUM_STREAMS": 1,
         # Every worker would take the same first cores for its own.
         "ENABLE_CPU_PINNING": False,
+        # What it prepared for each shape stays, by default of 5000 of them: a worker grew for an hour.
+        "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_SHAPES,
     }
     with _kept(graph_dir.with_name(f"{graph_dir.name}-compiled")) as folder:
         if folder is not None:

@@ -29,7 +29,12 @@ class RuntimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         ),
     ] = "paddle"
-    threads: Annotated[int, Meta(ge=0, description="Threads of one worker's engine; 0 is one per core.")] = 0
+    threads: Annotated[
+        int,
+        Meta(
+            ge=0, description="Threads of one worker's engine; 0 is one per core, and one for a small model in Paddle."
+        ),
+    ] = 0
     start: Annotated[
         Literal["auto", "fork", "spawn"],
         Meta(

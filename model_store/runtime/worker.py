@@ -124,6 +124,7 @@ class Worker:
                 for _ in self._warming:
                     pass
                 self._is_warm = True
+                self._send_heartbeat()
         except DeviceFault:
             raise
         except Exception as exc:
@@ -131,7 +132,6 @@ class Worker:
             self._send(LoadRefused(Failure.of(error)))
             self._drained.set()
             return
-        self._send_heartbeat()
         stages_s = {"create": loaded_s - began_s, "warm_up": time.perf_counter() - loaded_s}
         self._send(Loaded(stages_s, self._run_bytes))
 
@@ -167,10 +167,11 @@ class Worker:
             error = _meant(exc, PredictFailed, "The predictor failed")
             self._send(*(Result(item.id, failure=Failure.of(error)) for item in items))
             return
-        if self._memory.has_risen():  # it may be ended before its next heartbeat
-            self._send_heartbeat()
         answered = zip(items, prediction.outcomes, strict=True)
         self._send(*(Result(item.id, outcome, stages_s=prediction.stages_s) for item, outcome in answered))
+        # It may be ended before its next heartbeat. But after the answers: a look at a large process takes 20 ms.
+        if self._memory.has_risen():
+            self._send_heartbeat()
 
     def _pcm(self, item: Item) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         # A copy: the gateway may write the next batch into the arena while a view of this one is still about.

@@ -28,12 +28,23 @@ MARK: Final = "turn "
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """Milliseconds of each run of `batch` clips, and of each stage in the mean; characters of a text in the mean."""
+    """Milliseconds of each run of `batch` clips, and of each stage in the mean; characters of a text in the mean.
+
+    `audio_s` is what all runs heard together, `cpu_s` what the process computed for it: that also tells on a machine
+    where others take their part.
+    """
 
     batch: int
     runs_ms: list[float]
     stages_ms: dict[str, float]
     characters: float
+    audio_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @property
+    def audio_s_per_s(self) -> float:
+        """Over all runs: the clips may be of many lengths."""
+        return 1000 * self.audio_s / sum(self.runs_ms)
 
 
 def main() -> None:
@@ -57,22 +68,31 @@ def take_turn(predictor: Predictor, clips: Iterator[bytes], batch: int, seconds:
     """Runs of so many clips; the first is for the caches, and prepares for a shape that is new."""
     runs_ms: list[float] = []
     stages_s: dict[str, float] = {}
-    characters = 0
+    characters, audio_s = 0, 0.0
     _recognised(predictor, list(itertools.islice(clips, batch)))
+    began_cpu_s = time.process_time()
     while sum(runs_ms) < seconds * 1000:
+        files = list(itertools.islice(clips, batch))
         began_s = time.perf_counter()
-        stages, texts = _recognised(predictor, list(itertools.islice(clips, batch)))
+        stages, texts = _recognised(predictor, files)
         runs_ms.append((time.perf_counter() - began_s) * 1000)
         characters += sum(map(len, texts))
+        audio_s += sum(map(_seconds, files))
         stages_s = {name: stages_s.get(name, 0.0) + took_s for name, took_s in stages.items()}
     count = len(runs_ms)
-    return Turn(batch, runs_ms, {name: 1000 * s / count for name, s in stages_s.items()}, characters / count / batch)
+    stages_ms = {name: 1000 * spent_s / count for name, spent_s in stages_s.items()}
+    return Turn(batch, runs_ms, stages_ms, characters / count / batch, audio_s, time.process_time() - began_cpu_s)
 
 
 def _recognised(predictor: Predictor, files: list[bytes]) -> tuple[dict[str, float], list[str]]:
     prediction = predictor.predict([_decoded(file) for file in files], [AsrOptions()] * len(files))
     outcomes = (outcome for outcome in prediction.outcomes if isinstance(outcome, Recognition))
     return prediction.stages_s, [outcome.hypotheses[0].text for outcome in outcomes]
+
+
+def _seconds(file: bytes) -> float:
+    with wave.open(io.BytesIO(file)) as clip:
+        return float(clip.getnframes() / clip.getframerate())
 
 
 def _decoded(file: bytes) -> FloatArray:
