@@ -57,6 +57,8 @@ def bundled_samples() -> list[Sample]:
 BUNDLED: Final = (
     Bundled(directory="lid", name="language-id", kind="lid"),
     Bundled(directory="zh", name="zh-general", language="zh", domain="general"),
+    Bundled(directory="zh-finance", name="zh-finance", language="zh", domain="finance"),
+    Bundled(directory="zh-medical", name="zh-medical", language="zh", domain="medical"),
     Bundled(directory="yue", name="yue-general", language="yue", domain="general"),
     Bundled(directory="en", name="en-general", language="en", domain="general"),
 )

@@ -161,6 +161,18 @@ def test_sample_whose_language_is_said_needs_no_hearing(client: openai.OpenAI, b
     assert "language" not in ours["stages_ms"]
 
 
+@pytest.mark.parametrize("domain", ["finance", "medical"])
+def test_samples_of_a_domain_go_to_the_model_of_the_domain_that_is_said(client: openai.OpenAI, domain: str) -> None:
+    samples = listed("zh", domain)
+    assert len(samples) >= 3
+    for sample in samples:
+        said = {"domain": domain}
+        answer = client.audio.transcriptions.create(model="auto", file=sample.path, extra_body=said)
+        assert answer.model_extra is not None
+        ours = answer.model_extra["voxgate"]
+        assert (ours["model"], ours["domain"], answer.text) == (f"zh-{domain}", domain, sample.text)
+
+
 def test_silence_is_heard_as_none_of_the_languages(client: openai.OpenAI) -> None:
     file = ("silence.wav", io.BytesIO(wav(np.zeros(2 * RATE_HZ))))
     answer = client.audio.transcriptions.create(model="auto", file=file)
