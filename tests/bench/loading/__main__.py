@@ -14,11 +14,10 @@ import structlog
 
 from tests.bench.loading import cold, resident
 from tests.bench.loading.requests import LONGEST_S, MOST, REQUESTS
-from tests.bench.long.__main__ import best_ways
 from tests.bench.machine import machine
 from tests.bench.side.clips import CLIP_S
 from tests.bench.side.material import Material, prepared
-from tests.bench.side.ways import Way
+from tests.bench.side.ways import Way, best_ways
 
 _ROUNDS = 7
 _BENCHES = ("memory", "cold")

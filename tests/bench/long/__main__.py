@@ -14,7 +14,7 @@ from typing import TypeVar
 from tests.bench.long import command, hour
 from tests.bench.long.subjects import NAMES, Subject, subjects
 from tests.bench.machine import machine
-from tests.bench.side.ways import Way, ways
+from tests.bench.side.ways import Way, best_ways
 
 T = TypeVar("T")
 
@@ -40,11 +40,6 @@ def main() -> None:
         told = {"hour": lambda: hours(cases, Path(folder), said.turn), "command": lambda: commands(cases, Path(folder))}
         for what in [said.what] if said.what else _BENCHES:
             print(told[what](), end="\n\n", flush=True)
-
-
-def best_ways(engines: list[str] | None) -> list[Way]:
-    """The best precision of each engine, which is the last of its ways."""
-    return [way for way in {way.engine: way for way in ways()}.values() if not engines or way.engine in engines]
 
 
 def hours(cases: list[tuple[Subject, Way]], folder: Path, turn_s: float) -> str:

@@ -31,6 +31,11 @@ def ways() -> list[Way]:
     return found
 
 
+def best_ways(engines: list[str] | None) -> list[Way]:
+    """The best precision of each engine, which is the last of its ways."""
+    return [way for way in {way.engine: way for way in ways()}.values() if not engines or way.engine in engines]
+
+
 def lacking() -> str:
     """What this machine does not have, and so is not measured; empty where it has all."""
     told = [] if is_bf16_processor() else ["a processor with bf16"]
