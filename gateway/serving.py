@@ -15,6 +15,7 @@ from types import FrameType
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn.protocols.http import httptools_impl
 
 from gateway.admission import Admission
 from gateway.settings import ServerSettings
@@ -25,6 +26,9 @@ log = structlog.get_logger()
 _MAX_SOCKET_PATH_BYTES = 100  # the kernel allows 108
 _BACKLOG = 2048
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
+# Of a body that nobody has taken yet, uvicorn reads so much and then stops for a while. At its own 64 KiB, for which it
+# has no option, it would stop and go on for every clip of more than two seconds.
+vars(httptools_impl)["HIGH_WATER_LIMIT"] = 1 << 18
 
 
 def local_socket(data_dir: Path) -> Path:

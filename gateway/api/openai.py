@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
@@ -15,6 +16,7 @@ from gateway.api.events import EventStream, Growing, Steps
 from gateway.api.form import TranscriptionForm, read_form
 from gateway.api.record import finished, record_of
 from gateway.api.upload import Upload, received
+from gateway.api.whole import Whole
 from gateway.transcript import Ask, ServedModel, SpokenSegment, Transcript
 from model_store.errors import ModelUnknown, NoSpeech
 
@@ -129,21 +131,21 @@ async def _first(steps: Steps) -> SpokenSegment | Transcript:
         return _silent(exc)
 
 
-def _answer(answered: formats.Answered) -> Response[Any]:
+def _answer(answered: formats.Answered) -> Whole:
     transcript, by_channel = answered.transcript, answered.by_channel
-    content: Any
+    facts = headers.of_transcript(transcript, answered.form)
     match answered.form.response_format:
         case "json":
-            content, media_type = formats.json_body(answered), "application/json"
+            return Whole(msgspec.json.encode(formats.json_body(answered)), "application/json", facts)
         case "verbose_json":
-            content, media_type = formats.verbose_body(answered), "application/json"
+            return Whole(msgspec.json.encode(formats.verbose_body(answered)), "application/json", facts)
         case "text":
-            content, media_type = f"{transcript.text}\n" if transcript.text else "", "text/plain"
+            text, media_type = f"{transcript.text}\n" if transcript.text else "", "text/plain"
         case "srt":
-            content, media_type = subtitles.srt(transcript, by_channel=by_channel), "text/plain"
+            text, media_type = subtitles.srt(transcript, by_channel=by_channel), "text/plain"
         case "vtt":
-            content, media_type = subtitles.vtt(transcript, by_channel=by_channel), "text/vtt"
-    return Response(content, media_type=media_type, headers=headers.of_transcript(transcript, answered.form))
+            text, media_type = subtitles.vtt(transcript, by_channel=by_channel), "text/vtt"
+    return Whole(text.encode(), f"{media_type}; charset=utf-8", facts)
 
 
 def _model_body(model: ServedModel) -> ModelBody:

@@ -19,6 +19,7 @@ from gateway.bench.loop import Demand, Load
 from gateway.bench.orders import order_of
 from gateway.bench.session import measure
 from model_store.errors import LanguageUnknown, ModelUnavailable, OptionInvalid
+from model_store.starter.install import bundled_samples
 from tests.options import PLAIN
 
 QUICK = msgspec.structs.replace(PLAIN, clients="4", requests=40, warm_up_s=0.0, timeout_s=30.0, deadline_s=10.0)
@@ -176,7 +177,7 @@ def paddlespeech(number: int, body: bytes) -> tuple[int, Any]:
         "success": True,
         "code": 200,
         "message": {"description": "success"},
-        "result": {"transcription": "打开电视"},
+        "result": {"transcription": bundled_samples()[0].text},
     }
 
 

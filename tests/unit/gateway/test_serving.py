@@ -1,10 +1,16 @@
 """Addresses: the public one and the local one."""
 
+import asyncio
 import socket
 import stat
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import uvicorn
+from litestar.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from gateway.serving import listening, listening_locally, local_socket
 from gateway.settings import ServerSettings
@@ -21,6 +27,24 @@ def test_listening_connections_send_small_packets_at_once() -> None:
         connection, _ = bound.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def hears_all(_scope: Scope, receive: Receive, _send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def test_serving_reads_a_short_clip_without_a_stop() -> None:
+    config = uvicorn.Config(cast(Any, hears_all), log_config=None)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, protocol = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: HttpToolsProtocol(config, ServerState(), {}), ours
+        )
+        protocol.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 96044\r\n\r\n" + bytes(96_044))
+        assert len(protocol.cycle.body) == 96_044
+        assert not protocol.flow.read_paused
+        transport.close()
 
 
 def test_listening_on_a_taken_port_names_it() -> None:
