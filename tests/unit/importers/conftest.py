@@ -18,6 +18,19 @@ Tensors = dict[str, np.ndarray]
 
 
 @pytest.fixture
+def store(golden, tmp_path: Path) -> ArtifactStore:
+    """Has the golden model with Paddle's graphs alone."""
+    for found in (golden.version_dir, golden.graph_dir):
+        shutil.copytree(found, tmp_path / found.relative_to(golden.version_dir.parents[1]))
+    return ArtifactStore(tmp_path)
+
+
+@pytest.fixture
+def digest(golden) -> str:
+    return golden.version_dir.name
+
+
+@pytest.fixture
 def paddlespeech_copy(tmp_path: Path) -> Callable[..., Path]:
     """Makes a copy of a source in which texts of files are replaced: copy("u2pp", {"model.yaml": (old, new)})."""
 

@@ -1,6 +1,5 @@
 """OpenVINO's graphs are made beside Paddle's, or there is a record of why not, and Paddle serves."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +17,6 @@ from model_store.importers.shapes import shapes, stuck_at
 from model_store.predictors.batching import runs_of
 
 needs_openvino = pytest.mark.skipif(not can_convert(), reason="the extra `openvino` is not installed")
-
-
-@pytest.fixture
-def store(golden, tmp_path: Path) -> ArtifactStore:
-    """Has the golden model as it was imported before there was an OpenVINO."""
-    for found in (golden.version_dir, golden.graph_dir):
-        shutil.copytree(found, tmp_path / found.relative_to(golden.version_dir.parents[1]))
-    return ArtifactStore(tmp_path)
-
-
-@pytest.fixture
-def digest(golden) -> str:
-    return golden.version_dir.name
 
 
 @pytest.fixture

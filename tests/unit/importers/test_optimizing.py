@@ -38,18 +38,6 @@ from model_store.predictors.load import load
 FIT = Fit(Gpu("NVIDIA H200", "9.0", "570.124.06"), "fp32")
 
 
-@pytest.fixture
-def store(golden, tmp_path: Path) -> ArtifactStore:
-    for found in (golden.version_dir, golden.graph_dir):
-        shutil.copytree(found, tmp_path / found.relative_to(golden.version_dir.parents[1]))
-    return ArtifactStore(tmp_path)
-
-
-@pytest.fixture
-def digest(golden) -> str:
-    return golden.version_dir.name
-
-
 def copied(graph_dir: Path, graph: str, shapes: Sequence[Mapping[str, Any]], target: Path, precision: str) -> None:
     """A conversion that changes nothing."""
     for name in (model_file(graph), params_file(graph)):
