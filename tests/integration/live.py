@@ -204,13 +204,13 @@ def _is_of_runtime(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def sampled(measure: Callable[[], int]) -> Iterator[list[int]]:
-    """What `measure` gives, many times a second while this is open."""
-    samples: list[int] = []
+def sampled(measure: Callable[[], T], every_s: float = 0.05) -> Iterator[list[T]]:
+    """What `measure` gives, again and again while this is open."""
+    samples: list[T] = []
     done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(0.05):
+        while not done.wait(every_s):
             samples.append(measure())
 
     sampler = threading.Thread(target=sample)

@@ -17,10 +17,10 @@ from model_store.artifacts.graphs import find_record
 from tests.bench.encoder import PAUSE_S
 from tests.bench.loading.bare import first_clip, plain
 from tests.bench.loading.plain import Made
-from tests.bench.long.hour import holds
 from tests.bench.markdown import markdown_table
 from tests.bench.side.material import MODEL, Material
 from tests.bench.side.servers import Server, voxgate
+from tests.bench.side.verdicts import holds
 from tests.bench.side.ways import Way
 from tests.integration.live import TRANSCRIPTIONS, until
 

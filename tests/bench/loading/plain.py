@@ -6,11 +6,9 @@ line that it is then given it answers that many of `requests`, and tells what it
 """
 
 import argparse
-import io
 import os
 import sys
 import time
-import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -24,10 +22,10 @@ from model_store.artifacts.store import read_manifest
 from model_store.engines.seam import Array, EnginePrecision, contiguous
 from model_store.predictors.asr import AsrPredictor
 from model_store.predictors.hypotheses import AsrOptions, Precision
-from model_store.predictors.predictor import FloatArray
 from model_store.predictors.tokens import TokenTable
 from model_store.runtime.memory import HighWater, memory_of
 from tests.bench.loading.requests import batches
+from tests.bench.long.recording import samples_of
 
 THREADS: Final = 2
 MARK: Final = "plain "
@@ -84,7 +82,8 @@ def main() -> None:
     os.environ["GLOG_minloglevel"] = "3"  # noqa: SIM112  (its name)
     import paddle.inference  # noqa: F401
 
-    clip, high_water = _decoded(said.clip), HighWater()
+    high_water = HighWater()
+    clip = samples_of(said.clip.read_bytes()).astype(np.float32) / 32768
     imported_bytes, began_s = memory_of(os.getpid()).private_bytes, time.perf_counter()
     predictor = made(said.version_dir, said.graph_dir, said.precision)
     created_s = time.perf_counter()
@@ -102,11 +101,6 @@ def made(version_dir: Path, graph_dir: Path, precision: Precision) -> AsrPredict
     encoder, decoder = (PlainEngine(graph_dir, graph, graphs[graph], precision) for graph in (ENCODER, DECODER))
     table = TokenTable.parse((version_dir / UNITS_FILE).read_text("utf-8"))
     return AsrPredictor(read_manifest(version_dir), encoder, decoder, table)
-
-
-def _decoded(file: Path) -> FloatArray:
-    with wave.open(io.BytesIO(file.read_bytes())) as clip:
-        return np.frombuffer(clip.readframes(clip.getnframes()), "<i2").astype(np.float32) / 32768
 
 
 def _tell(what: Made | Took) -> None:

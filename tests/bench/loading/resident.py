@@ -13,9 +13,9 @@ from model_store.runtime.seam import Utterance, Worker
 from model_store.runtime.settings import RuntimeSettings
 from tests.bench.loading.bare import plain
 from tests.bench.loading.requests import REQUESTS, batches
-from tests.bench.long.hour import holds
 from tests.bench.markdown import markdown_table
 from tests.bench.side.material import Material
+from tests.bench.side.verdicts import holds
 from tests.bench.side.ways import Way
 
 SHARE: Final = 0.75

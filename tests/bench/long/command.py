@@ -13,12 +13,12 @@ import httpx
 
 from gateway.bench.figures import Percentiles, percentiles
 from gateway.bench.recordings import clips_of
-from tests.bench.long.hour import holds
 from tests.bench.long.send import sending
 from tests.bench.long.subjects import FULL, STARTER, Subject
 from tests.bench.markdown import markdown_table
 from tests.bench.side.material import MODEL
 from tests.bench.side.servers import Server, voxgate
+from tests.bench.side.verdicts import holds
 from tests.bench.side.ways import Way
 from tests.integration.live import TRANSCRIPTIONS
 

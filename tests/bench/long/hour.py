@@ -15,6 +15,7 @@ from tests.bench.markdown import markdown_table
 from tests.bench.side.bare import Turn
 from tests.bench.side.bound import bound_process, sweep
 from tests.bench.side.servers import voxgate
+from tests.bench.side.verdicts import holds
 from tests.bench.side.ways import Way
 
 SHARE: Final = 0.8
@@ -122,8 +123,3 @@ def verdicts(one: Hour) -> list[str]:
         f"{speed} {one.bound_s_per_s:.1f}; the bar is {SHARE:g}: {holds(one.share >= SHARE)}.",
         f"{memory}, {grew}; flat is {FLAT:g} and {GROWTH_BYTES / _MB:.0f} MB: {holds(is_flat)}.",
     ]
-
-
-def holds(is_met: bool) -> str:
-    """In words."""
-    return "holds" if is_met else "does not hold"

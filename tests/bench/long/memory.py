@@ -2,7 +2,6 @@
 
 import contextlib
 import statistics
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -10,7 +9,7 @@ from typing import Final, NamedTuple
 import psutil
 
 from model_store.runtime.memory import memory_of
-from tests.integration.live import cpu_s
+from tests.integration.live import cpu_s, sampled
 
 _EVERY_S: Final = 0.5
 _PARTS: Final = 10
@@ -57,21 +56,11 @@ def flatness(samples: Sequence[Sample]) -> Flatness:
 @contextlib.contextmanager
 def watched(pid: int) -> Iterator[list[Sample]]:
     """Samples of a gateway while this is open, the first and the last at its ends."""
-    samples = [sample(pid)]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_EVERY_S):
-            samples.append(sample(pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    first = sample(pid)
+    with sampled(lambda: sample(pid), _EVERY_S) as samples:
+        samples.insert(0, first)
         yield samples
-    finally:
-        done.set()
-        watcher.join()
-        samples.append(sample(pid))
+    samples.append(sample(pid))
 
 
 def sample(pid: int) -> Sample:
