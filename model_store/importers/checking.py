@@ -31,7 +31,7 @@ _TOLERANCE = 1e-4
 # What weights of 16 bits make of a log-probability: 0.027 at the most over ten networks and shapes of all kinds.
 _HALVED_TOLERANCE = 0.05
 # Rounded to 16 bits the same products differ between two libraries by as much as either from fp32.
-_BF16_RATIO = 2.0
+_ROUNDED_RATIO = 2.0
 # Two libraries on a GPU, which both round what they multiply.
 _TENSORRT_TOLERANCE = 0.05
 # As many as the search makes of a second of speech, or more.
@@ -91,7 +91,7 @@ def check_converted(
         off, allowed = _farthest(_answers(served, asked, outputs), paddle), _HALVED_TOLERANCE
         if precision == "bf16":
             theirs = _answers(PaddleEngine(paddle_dir, graph, outputs, precision="bf16"), asked, outputs)
-            allowed += _BF16_RATIO * _farthest(theirs, paddle)
+            allowed += _ROUNDED_RATIO * _farthest(theirs, paddle)
         if not (exact <= _TOLERANCE and off <= allowed):
             told = f"{exact:.2g} off in fp32, and {off:.2g} in {precision} with weights of 16 bits"
             raise ImportFailed(f"The {graph} converted for OpenVINO is {told}; {allowed:.2g} would do.")
@@ -117,7 +117,7 @@ def check_optimized(
     off, allowed = _farthest(_answers(served, asked, outputs), exact), _TENSORRT_TOLERANCE
     if precision == "fp16":
         theirs = _answers(PaddleEngine(paddle_dir, graph, outputs, precision="fp16", device=device), asked, outputs)
-        allowed += _BF16_RATIO * _farthest(theirs, exact)
+        allowed += _ROUNDED_RATIO * _farthest(theirs, exact)
     if not off <= allowed:
         told = f"{off:.2g} off in {precision}; {allowed:.2g} would do"
         raise ImportFailed(f"The {graph} optimised for TensorRT is {told}. Paddle serves it as before.")
