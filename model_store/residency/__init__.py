@@ -8,7 +8,8 @@
     eviction   who goes for it, under which rules                     policies   what a resident is worth
     breaker    versions that fail to load                             ledger     what stands on a device, in bytes
     devices    the devices there are, and their own figures           sizing, measurements    what a version takes
-    gpus       what others leave of a GPU, and whether it answers     ways       with which engine, how precisely
+    gpus       what others leave of a GPU, and whether it answers     history    what its workers took so far
+    ways       with which engine a version is loaded, how precisely
     view       all of it, for people to see                           journal    what was decided of late, and why
 
 The life of a predictor. Its bytes are charged from Start to Gone: predicted at first (the peak of its load), then as

@@ -369,7 +369,7 @@ class Engine:
 
     def _too_late(self, party: Party) -> DeviceMemoryExhausted:
         needs = {key: party.needs_bytes(ledger) for key, ledger in self.ledgers.items()}
-        free = {key: max(0, ledger.free_bytes) for key, ledger in self.ledgers.items()}
+        free = {key: max(0, ledger.room_bytes) for key, ledger in self.ledgers.items()}
         return DeviceMemoryExhausted(
             "Other models were in use for as long as this one may wait for room; come back when there is less to do.",
             retry_after_s=self._settings.max_wait_s,
