@@ -38,6 +38,8 @@ EngineName = Literal["paddle", "openvino", "tensorrt"]
 # What may be asked for; `auto` is the best that a device has, where it is there.
 EngineChoice = Literal["auto", "paddle", "openvino", "tensorrt"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+# Of a stored weight, whatever precision it is computed in.
+WeightBits = Literal[8, 16, 32]
 
 ENCODER, DECODER, CLASSIFIER = "encoder", "decoder", "classifier"
 RECORD_FILE = "record.json"
@@ -67,8 +69,8 @@ class Fit(Struct, frozen=True):
 class GraphRecord(Struct, frozen=True, kw_only=True):
     """What the graphs of a version were made from; `graphs` names the outputs of each in their order.
 
-    Of OpenVINO's: `precisions` are those in which they were found to answer as Paddle's do. Where they did not, or
-    could not be made, there are no graphs, and `refused` says why.
+    Of OpenVINO's: `precisions` are those in which they were found to answer as Paddle's do, with weights of
+    `weight_bits`. Where they did not, or could not be made, there are no graphs, and `refused` says why.
 
     Of TensorRT's: `precisions` has the one that it computes in, `off` how far each graph that it took was found to be
     off, and `fit` what for; `libraries` the TensorRT that made the engines.
@@ -81,6 +83,7 @@ class GraphRecord(Struct, frozen=True, kw_only=True):
     files: dict[str, File]
     engine: EngineName = "paddle"
     precisions: tuple[str, ...] = ()
+    weight_bits: WeightBits = 32
     refused: str = ""
     off: dict[str, float] = {}
     fit: Fit | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from model_store.artifacts.graphs import model_file, openvino_version
 from model_store.artifacts.staging import staging_dir
+from model_store.engines.compression import compress
 from model_store.engines.faults import as_error
 from model_store.engines.seam import Array, EnginePrecision, check_precision, contiguous
 from model_store.errors import LoadFailed, PredictFailed
@@ -67,9 +68,18 @@ def preload() -> None:
 
 def save(onnx: Path, directory: Path, graph: str, *, is_halved: bool) -> None:
     """Write an ONNX model as `graph` into `directory`; `is_halved` gives its weights 16 bits each."""
-    openvino = _openvino()
     model = _core().read_model(onnx)
-    openvino.save_model(model, directory / model_file(graph, "openvino"), compress_to_fp16=is_halved)
+    _openvino().save_model(model, directory / model_file(graph, "openvino"), compress_to_fp16=is_halved)
+
+
+def save_compressed(halved_dir: Path, directory: Path, graph: str) -> None:
+    """Write `graph` of those with weights of 16 bits into `directory`, its matrices with 8; see compression.py.
+
+    What is no matrix keeps its 16 bits: OpenVINO would not halve it any more once there are 8 anywhere.
+    """
+    model = _core().read_model(halved_dir / model_file(graph, "openvino"))
+    compress(model)
+    _openvino().save_model(model, directory / model_file(graph, "openvino"))
 
 
 def _openvino() -> Any:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import paddle
 
-from model_store.artifacts.graphs import DECODER, ENCODER, EngineName, GraphRecord
+from model_store.artifacts.graphs import DECODER, ENCODER, EngineName, GraphRecord, WeightBits
 from model_store.artifacts.manifest import Decoder, Manifest
 from model_store.engines.openvino import OpenVinoEngine
 from model_store.engines.paddle import PaddleEngine
@@ -29,7 +29,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 # One network computed by two libraries, both in float32.
 _TOLERANCE = 1e-4
 # What weights of 16 bits make of a log-probability: 0.027 at the most over ten networks and shapes of all kinds.
-_HALVED_TOLERANCE = 0.05
+_ROUNDED_TOLERANCE = 0.05
+_ALL_BITS: Final = 32
 # Rounded to 16 bits the same products differ between two libraries by as much as either from fp32.
 _ROUNDED_RATIO = 2.0
 # Two libraries on a GPU, which both round what they multiply.
@@ -71,30 +72,33 @@ def check_converted(
     manifest: Manifest,
     graphs: Mapping[str, Sequence[str]],
     paddle_dir: Path,
-    exact_dir: Path,
-    halved_dir: Path,
+    forms: Mapping[WeightBits, Path],
     precision: EnginePrecision,
-) -> None:
+) -> WeightBits:
     """Ask OpenVINO's graphs what Paddle's are asked, batches of several shapes; raises ImportFailed when they differ.
 
-    `exact_dir` has them with all bits of the weights, which shows that the conversion is right, and `halved_dir` as
-    they are served in `precision`.
+    `forms` has them with all bits of the weights, which shows that the conversion is right, and with fewer. Returns the
+    fewest with which they may be served in `precision`.
     """
     encoded: list[npt.NDArray[Any]] = []
+    good = {bits for bits in forms if bits < _ALL_BITS}
     for graph in sorted(graphs, key=DECODER.__eq__):  # what it is asked about, the encoder has to answer first
         asked, outputs = list(_questions(manifest, graph, encoded)), graphs[graph]
         paddle = _answers(PaddleEngine(paddle_dir, graph, outputs), asked, outputs)
         if graph == ENCODER:
             encoded = [answer["encoded"][:1, : answer["encoded_frames"][0]] for answer in paddle]
-        exact = _farthest(_answers(OpenVinoEngine(exact_dir, graph, outputs), asked, outputs), paddle)
-        served = OpenVinoEngine(halved_dir, graph, outputs, precision=precision)
-        off, allowed = _farthest(_answers(served, asked, outputs), paddle), _HALVED_TOLERANCE
+        exact = _farthest(_answers(OpenVinoEngine(forms[_ALL_BITS], graph, outputs), asked, outputs), paddle)
+        allowed = _ROUNDED_TOLERANCE
         if precision == "bf16":
             theirs = _answers(PaddleEngine(paddle_dir, graph, outputs, precision="bf16"), asked, outputs)
             allowed += _ROUNDED_RATIO * _farthest(theirs, paddle)
-        if not (exact <= _TOLERANCE and off <= allowed):
-            told = f"{exact:.2g} off in fp32, and {off:.2g} in {precision} with weights of 16 bits"
+        served = {bits: OpenVinoEngine(forms[bits], graph, outputs, precision=precision) for bits in good}
+        off = {bits: _farthest(_answers(engine, asked, outputs), paddle) for bits, engine in served.items()}
+        good = {bits for bits in good if off[bits] <= allowed}
+        if not (exact <= _TOLERANCE and good):
+            told = f"{exact:.2g} off in fp32, and {min(off.values()):.2g} in {precision} with weights of fewer bits"
             raise ImportFailed(f"The {graph} converted for OpenVINO is {told}; {allowed:.2g} would do.")
+    return min(good)
 
 
 def check_optimized(

@@ -1,14 +1,16 @@
-"""From Paddle's graphs by way of ONNX to OpenVINO's, with weights of 16 bits, which have to answer as Paddle's do."""
+"""From Paddle's graphs by way of ONNX to OpenVINO's, with weights of 8 or 16 bits, which have to answer as Paddle's."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import structlog
 
-from model_store.artifacts.graphs import can_convert, model_file, params_file, read_record, write_record
+from model_store.artifacts.graphs import WeightBits, can_convert, model_file, params_file, read_record, write_record
 from model_store.artifacts.store import ArtifactStore
 from model_store.engines.cpu import best_cpu_precision
-from model_store.engines.openvino import save
+from model_store.engines.openvino import save, save_compressed
 from model_store.errors import ImportFailed, VoxgateError
 from model_store.importers.checking import check_converted, check_predictor
 from model_store.importers.shapes import stuck_at
@@ -47,17 +49,28 @@ def _make(store: ArtifactStore, digest: str, target: Path) -> None:
     manifest, paddle_dir = store.manifest(digest), store.graph_dir(digest)
     graphs, precision = read_record(paddle_dir).graphs, best_cpu_precision()
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        exact = Path(folder)
-        for graph in graphs:
-            onnx = to_onnx(paddle_dir, graph, exact)
-            save(onnx, exact, graph, is_halved=False)
-            save(onnx, target, graph, is_halved=True)
-            onnx.unlink()
-        check_converted(manifest, graphs, paddle_dir, exact, target, precision)
-    write_record(target, digest, graphs, engine="openvino", precisions=(precision,))
+        forms = _forms(paddle_dir, graphs, Path(folder))
+        bits = check_converted(manifest, graphs, paddle_dir, forms, precision)
+        for file in forms[bits].iterdir():
+            file.replace(target / file.name)
+    write_record(target, digest, graphs, engine="openvino", precisions=(precision,), weight_bits=bits)
     if stuck := stuck_at(target, precision, manifest.encoder.n_mels):
         raise ImportFailed(f"The encoder converted for OpenVINO does not come back from {stuck} in {precision}.")
     check_predictor(manifest, store.version_dir(digest), target, "openvino", precision)
+
+
+def _forms(paddle_dir: Path, graphs: Iterable[str], folder: Path) -> dict[WeightBits, Path]:
+    """The graphs with weights of all bits, and of fewer; each form in a folder of its own."""
+    forms: dict[WeightBits, Path] = {bits: folder / str(bits) for bits in get_args(WeightBits)}
+    for form in forms.values():
+        form.mkdir()
+    for graph in graphs:
+        onnx = to_onnx(paddle_dir, graph, folder)
+        for bits in (16, 32):
+            save(onnx, forms[bits], graph, is_halved=bits == 16)
+        save_compressed(forms[16], forms[8], graph)
+        onnx.unlink()
+    return forms
 
 
 def to_onnx(paddle_dir: Path, graph: str, folder: Path) -> Path:

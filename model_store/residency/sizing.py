@@ -42,7 +42,8 @@ _CPU: Final[dict[Precision, _Costs]] = {
     "bf16": _Costs(44 * MIB, 1.65, 1.1, 1.35),
 }
 # OpenVINO leaves the weights in their file, keeps what it reorders of them, and gives less back of what runs need.
-# Fitted to the same networks (OpenVINO 2026.4), which took 0.89 to 1.12 times this.
+# Fitted to the same networks (OpenVINO 2026.4) with weights of 16 bits, which took 0.89 to 1.12 times this; with 8 they
+# take less.
 _OPENVINO: Final[dict[Precision, _Costs]] = {
     "fp32": _Costs(44 * MIB, 2.0, 3.0, 1.9),
     "bf16": _Costs(44 * MIB, 0.67, 2.0, 1.1),

@@ -33,11 +33,12 @@ class Recipe:
 
 SCRATCH = Plan(epochs=7, batch_size=16, warmup_epochs=0.4, gentle_epochs=1.0, averaged=2)
 LONGER = replace(SCRATCH, epochs=10, restart=(7, 6e-4))
+LONGEST = replace(LONGER, epochs=12)
 TUNING = Plan(epochs=4, batch_size=16, peak_rate=4e-4, warmup_epochs=0.3, gentle_epochs=0.0, sorted_epochs=0)
 
 RECIPES = {
     "zh": Recipe(ZH, LONGER),
-    "yue": Recipe(YUE, SCRATCH),
+    "yue": Recipe(YUE, LONGEST),
     "en": Recipe(EN, SCRATCH),
     "zh-finance": Recipe(FINANCE, TUNING, base="zh", beside=(ZH, 1500)),
     "zh-medical": Recipe(MEDICAL, TUNING, base="zh", beside=(ZH, 1500)),

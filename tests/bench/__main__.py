@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from model_store.engines.cpu import best_cpu_precision
 from model_store.starter.install import Sample, bundled_samples
-from tests.bench import encoder, rescoring
+from tests.bench import rescoring
+from tests.bench.encoder import __main__ as encoder
 from tests.bench.machine import machine
 from tests.bench.markdown import markdown_table
 from tests.bench.overhead import echoed

@@ -1,13 +1,16 @@
-"""The machine that a figure was measured on, in words."""
+"""The machine that a figure was measured on."""
 
 import platform
 from pathlib import Path
 
 import psutil
 
+# Idle threads of one process spin for a while and would slow down the next.
+PAUSE_S = 0.3
+
 
 def machine() -> str:
-    """Cores, processor, memory and Python."""
+    """In words: cores, processor, memory and Python."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     model = next(names, "a processor that does not say its name")

@@ -1,6 +1,7 @@
 """The time of judging ten hypotheses at full size: in a tree, and as the padded batch that WeNet and PaddleSpeech make.
 
-`python -m tests.bench.rescoring` measures. Both are graphs of the same weights in one process, and take turns.
+`python -m tests.bench.rescoring` measures. Both are graphs of the same weights in one process, and take
+turns.
 """
 
 # Paddle has no types.
@@ -12,7 +13,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,25 @@ import paddle
 from paddle import nn
 from paddle.static import InputSpec
 
-from model_store.artifacts.graphs import DECODER, model_file, params_file
+from model_store.artifacts.graphs import DECODER, can_convert, model_file, params_file
 from model_store.artifacts.manifest import Decoder
-from model_store.engines.cpu import best_cpu_precision
-from model_store.engines.paddle import PaddleEngine
-from model_store.engines.seam import Array
+from model_store.engines.choice import make_engine
+from model_store.engines.openvino import save, save_compressed
+from model_store.engines.seam import Array, Engine
+from model_store.importers.conversion import to_onnx
 from model_store.nets.decoder import TransformerDecoder, build_decoder
 from model_store.nets.positions import penalty_of
-from model_store.predictors.hypotheses import AsrOptions, Precision
+from model_store.predictors.hypotheses import AsrOptions
 from model_store.predictors.rescoring import Rescorer
 from model_store.predictors.search import Path as Text
-from tests.bench.contenders import THREADS, UNITS
+from tests.bench.beams import Beam, beams
+from tests.bench.encoder.contenders import THREADS, UNITS
 from tests.bench.machine import machine
+from tests.bench.markdown import markdown_table
+from tests.bench.side.ways import Way, ways
 
 SIZE, ROUNDS, BEAM, BAR = 512, 20, 10, 0.6
-# Seconds of audio, and tokens of a hypothesis at four a second.
-CLIPS = [(3, 12), (10, 40), (28, 112)]
+CLIPS_S = (3, 10, 28)
 SHAPE = Decoder(
     heads=8, linear_units=2048, blocks=6, reverse_blocks=0, activation="relu", norm_epsilon=1e-5,
     sos=UNITS - 1, eos=UNITS - 1, ctc_weight=0.5, reverse_weight=0.0,
@@ -71,21 +75,24 @@ def main() -> None:
     """Measure and print."""
     print(f"## Rescoring, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n")
     print(f"`python -m tests.bench.rescoring` (part of `make bench`) on {machine()}.\n")
-    heads = ["precision", "audio", "tokens", "padded batch", "tree", "tree / padded"]
-    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
     with tempfile.TemporaryDirectory() as folder:
         export(Path(folder))
-        for precision in dict.fromkeys(("fp32", best_cpu_precision())):
-            judges = contenders(Path(folder), precision)
-            for seconds, tokens in CLIPS:
-                padded, tree = measure(judges, seconds, tokens)
-                figures = f"{padded:.0f} | {tree:.0f} | {tree / padded:.2f}"
-                print(f"| {precision} | {seconds} s | {tokens} | {figures} |", flush=True)
+        recordings = {seconds: beams(seconds, ROUNDS + 1, BEAM) for seconds in CLIPS_S}
+        rows = [[way.shown, *row] for way in ways() for row in measured(contenders(Path(folder), way), recordings)]
+    print(markdown_table(["engine", "audio", "tokens", "padded batch", "tree", "tree / padded"], rows))
     print(
-        f"\nMedians of {ROUNDS} rounds in milliseconds, {THREADS} threads: {BEAM} hypotheses that differ from the first"
-        f" in one or two tokens, by a decoder of {SHAPE.blocks} blocks, size {SIZE} and {UNITS} units with random"
-        f" weights. The bar is {BAR:g}."
+        f"\nMedians of {ROUNDS} recordings in milliseconds, {THREADS} threads: the {BEAM} hypotheses that the bundled"
+        f" recogniser for Mandarin finds in frozen clips, joined and cut to that length, judged by a decoder of"
+        f" {SHAPE.blocks} blocks, size {SIZE} and {UNITS} units with random weights. The bar is {BAR:g}."
     )
+
+
+def measured(judges: tuple[Judge, Judge], recordings: dict[int, list[Beam]]) -> Iterator[list[str]]:
+    """A row of each length."""
+    for seconds, found in recordings.items():
+        padded, tree = measure(judges, found)
+        tokens = statistics.median(len(text.tokens) for beam in found for text in beam.texts)
+        yield [f"{seconds} s", f"{tokens:.0f}", f"{padded:.0f}", f"{tree:.0f}", f"{tree / padded:.2f}"]
 
 
 def export(folder: Path) -> None:
@@ -95,22 +102,27 @@ def export(folder: Path) -> None:
         InputSpec([None, None, SIZE], "float32", "encoded"),
         *(InputSpec([None, None], "int64", name) for name in ("tokens", "targets")),
     ]
+    halved = folder / "halved"
+    halved.mkdir()
     for name, layer, inputs in ((DECODER, decoder, decoder.inputs), (PADDED, PaddedDecoder(decoder), batches)):
         layer.eval()
         paddle.jit.save(paddle.jit.to_static(layer, input_spec=list(inputs), full_graph=True), str(folder / name))
         assert (folder / model_file(name)).exists()
         assert (folder / params_file(name)).exists()
+        if can_convert():
+            save(to_onnx(folder, name, folder), halved, name, is_halved=True)
+            save_compressed(halved, folder, name)
 
 
-def contenders(folder: Path, precision: Precision) -> tuple[Judge, Judge]:
+def contenders(folder: Path, way: Way) -> tuple[Judge, Judge]:
     """The padded batch, and the tree."""
-    how: dict[str, Any] = {"precision": precision, "threads": THREADS}
-    padded, tree = (PaddleEngine(folder, name, PaddedDecoder.outputs, **how) for name in (PADDED, DECODER))
+    how: dict[str, Any] = {"precision": way.precision, "threads": THREADS}
+    padded, tree = (make_engine(way.engine, folder, name, PaddedDecoder.outputs, **how) for name in (PADDED, DECODER))
     rescored = functools.partial(Rescorer(SHAPE, tree), options=AsrOptions())
     return functools.partial(_judged, padded), rescored
 
 
-def _judged(engine: PaddleEngine, encoded: Array, texts: Sequence[Text]) -> object:
+def _judged(engine: Engine, encoded: Array, texts: Sequence[Text]) -> object:
     tokens = np.full((len(texts), 1 + max(len(text.tokens) for text in texts)), SHAPE.eos, np.int64)
     targets = tokens.copy()
     for row, text in enumerate(texts):
@@ -119,31 +131,18 @@ def _judged(engine: PaddleEngine, encoded: Array, texts: Sequence[Text]) -> obje
     return engine.run(inputs, PaddedDecoder.outputs)
 
 
-def measure(judges: tuple[Judge, Judge], seconds: int, tokens: int) -> tuple[float, float]:
-    """Median milliseconds of each over clips of about that length, all of them different, as they come."""
+def measure(judges: tuple[Judge, Judge], found: Sequence[Beam]) -> tuple[float, float]:
+    """Median milliseconds of each over recordings of about the same length, as they come."""
     rng = np.random.default_rng(0)
     took_ms: tuple[list[float], list[float]] = ([], [])
-    for number in range(ROUNDS + 1):
-        encoded = rng.normal(0.0, 1.0, (25 * seconds - number % 5, SIZE)).astype(np.float32)
-        texts = hypotheses(rng, tokens)
+    for beam in found:
+        encoded = rng.normal(0.0, 1.0, (beam.n_frames, SIZE)).astype(np.float32)
         for judge, took in zip(judges, took_ms, strict=True):
             began_s = time.perf_counter()
-            judge(encoded, texts)
+            judge(encoded, beam.texts)
             took.append((time.perf_counter() - began_s) * 1000)
     padded, tree = (statistics.median(itertools.islice(took, 1, None)) for took in took_ms)  # the first prepares
     return padded, tree
-
-
-def hypotheses(rng: np.random.Generator, tokens: int) -> list[Text]:
-    """What a beam comes to: a text, and others that differ from it in one token or two."""
-    best = tuple(rng.integers(1, UNITS - 1, tokens).tolist())
-    found = {best: None}
-    while len(found) < BEAM:
-        other = list(best)
-        for at in rng.integers(0, tokens, rng.integers(1, 3)):
-            other[at] = int(rng.integers(1, UNITS - 1))
-        found[tuple(other)] = None
-    return [Text(text, float(-number)) for number, text in enumerate(found)]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from model_store.artifacts.graphs import EngineName
 from model_store.artifacts.store import ArtifactStore
 from model_store.engines.cpu import best_cpu_precision
 from model_store.importers.process import Order, import_models
@@ -47,7 +48,8 @@ def main() -> None:
     print(f"{source.name} on {machine()}, {arguments.threads} threads:\n")
     with tempfile.TemporaryDirectory() as folder:
         predictors = {
-            precision: served(source, Path(folder), precision, arguments.threads) for precision in arguments.precisions
+            precision: served(source, Path(folder), precision, arguments.threads, arguments.engine)
+            for precision in arguments.precisions
         }
         if arguments.sets == ["language"]:
             told = "\n\n".join(score_language(predictor, FROZEN_DIR) for predictor in predictors.values())
@@ -65,7 +67,8 @@ def _rows(predictors: Mapping[Precision, Predictor], arguments: argparse.Namespa
         clips = read(name, arguments.limit)
         for condition, (precision, predictor) in itertools.product(arguments.conditions, predictors.items()):
             rate, factor = score(predictor, clips, condition, options)
-            said = (name, condition, precision, options.beam_size, _is_rescored(predictor, options), len(clips), rate)
+            how = precision if arguments.engine == "paddle" else f"{arguments.engine} {precision}"
+            said = (name, condition, how, options.beam_size, _is_rescored(predictor, options), len(clips), rate)
             yield [*map(str, said), f"{factor:.4f}"]
             print(*said, f"{factor:.4f}", file=sys.stderr, flush=True)
 
@@ -85,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision", dest="precisions", nargs="+", choices=get_args(Precision), default=[best_cpu_precision()]
     )
+    parser.add_argument("--engine", choices=get_args(EngineName), default="paddle")
     parser.add_argument("--beam", type=int, default=AsrOptions().beam_size)
     parser.add_argument("--no-rescoring", action="store_true", help="leave the attention decoder out")
     parser.add_argument("--threads", type=int, default=1)
@@ -93,13 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def served(source: Path, folder: Path, precision: Precision, threads: int) -> Predictor:
+def served(source: Path, folder: Path, precision: Precision, threads: int, engine: EngineName = "paddle") -> Predictor:
     """Import a model in whatever layout it has, and load it as a worker does."""
     store = ArtifactStore(folder)
     # The language is that of no one in particular: what is scored is told which model to use.
     order = Order(source=str(source.resolve()), name="scored", language="und", domain="general")
     (digest,) = asyncio.run(import_models([order], store))
-    predictor = load(store.version_dir(digest), store.graph_dir(digest), precision=precision, threads=threads)
+    places = store.version_dir(digest), store.graph_dir(digest, engine)
+    predictor = load(*places, precision=precision, threads=threads, engine=engine)
     list(predictor.warm_up())
     return predictor
 

@@ -36,7 +36,7 @@ ONLY_IN = {
     "paddle": PADDLE,
     "paddlespeech": PADDLE,
     "paddlenlp": PADDLE,
-    "openvino": ("model_store/engines/openvino.py",),
+    "openvino": ("model_store/engines/openvino.py", "model_store/engines/compression.py"),
     "paddle2onnx": ("model_store/importers/conversion.py",),
     "torch": ("model_store/starter/",),
     "pynvml": ("model_store/residency/devices.py",),

@@ -14,9 +14,9 @@ import psutil
 
 from model_store.artifacts.files import verify
 from model_store.artifacts.graphs import find_record
-from tests.bench.encoder import PAUSE_S
 from tests.bench.loading.bare import first_clip, plain
 from tests.bench.loading.plain import Made
+from tests.bench.machine import PAUSE_S
 from tests.bench.markdown import markdown_table
 from tests.bench.side.material import MODEL, Material
 from tests.bench.side.servers import Server, voxgate

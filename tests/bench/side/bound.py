@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tests.bench.encoder import PAUSE_S
+from tests.bench.machine import PAUSE_S
 from tests.bench.side.bare import MARK, Turn
 from tests.bench.side.material import Material, python_path
 from tests.bench.side.ways import Way

@@ -7,6 +7,7 @@ import pytest
 
 from model_store.artifacts.graphs import DECODER, ENCODER, can_convert, read_record
 from model_store.artifacts.store import ArtifactStore
+from model_store.engines import compression
 from model_store.engines.cpu import best_cpu_precision, is_bf16_processor
 from model_store.importers import checking, conversion
 from model_store.importers.__main__ import _import_job
@@ -33,18 +34,27 @@ def test_convert_records_files_precisions_and_where_they_came_from(store, digest
     assert record == store.converted(digest)
     assert (record.engine, record.version, record.refused) == ("openvino", digest, "")
     assert set(record.files) == {"encoder.xml", "encoder.bin", "decoder.xml", "decoder.bin"}
-    assert record.precisions == (best_cpu_precision(),)
+    assert (record.precisions, record.weight_bits) == ((best_cpu_precision(),), 8)
     assert record.graphs == read_record(store.graph_dir(digest)).graphs
 
 
 @needs_openvino
 @pytest.mark.usefixtures("_quick")
-def test_convert_keeps_weights_in_half_the_bytes_or_less(store, digest):
+def test_convert_keeps_weights_in_less_than_half_the_bytes(store, digest):
     convert(digest, store)
     for graph in (ENCODER, DECODER):
-        halved = (store.graph_dir(digest, "openvino") / f"{graph}.bin").stat().st_size
+        kept = (store.graph_dir(digest, "openvino") / f"{graph}.bin").stat().st_size
         whole = (store.graph_dir(digest) / f"{graph}.pdiparams").stat().st_size
-        assert halved < 0.55 * whole
+        assert kept < 0.5 * whole
+
+
+@needs_openvino
+@pytest.mark.usefixtures("_quick")
+def test_convert_takes_16_bits_where_8_answer_otherwise(store, digest, monkeypatch):
+    monkeypatch.setattr(compression, "_LARGEST", 3)  # as if weights had three bits
+    convert(digest, store)
+    record = store.converted(digest)
+    assert (record.weight_bits, record.refused) == (16, "")
 
 
 @needs_openvino
@@ -60,7 +70,7 @@ def test_convert_what_answers_otherwise_is_refused_and_the_record_says_so(store,
 @needs_openvino
 @pytest.mark.skipif(not is_bf16_processor(), reason="this processor has no bfloat16")
 def test_convert_that_is_farther_off_in_bf16_than_paddle_is_refused(store, digest, monkeypatch):
-    monkeypatch.setattr(checking, "_BF16_RATIO", -1.0)
+    monkeypatch.setattr(checking, "_ROUNDED_RATIO", -1.0)
     convert(digest, store)
     assert "in bf16" in store.converted(digest).refused
 

@@ -1,7 +1,6 @@
-"""`python -m tests.bench.contenders KIND FOLDER`: a process that runs the full-size encoder in one way, when asked to.
+"""`python -m tests.bench.encoder.contenders KIND FOLDER`: runs the full-size encoder in one way, when it is asked.
 
-KIND is `eager`, fp32, bf16, or with OpenVINO `openvino-fp32` or `openvino-bf16`; `export` writes what all but the first
-run into FOLDER.
+`export` writes what all but PaddleSpeech's layers run into FOLDER.
 """
 
 import argparse
@@ -17,27 +16,51 @@ import numpy as np
 
 from model_store.artifacts.graphs import can_convert
 from model_store.artifacts.manifest import Manifest, Source
+from model_store.engines.cpu import is_bf16_processor
 from model_store.engines.seam import Array
+from tests.bench.encoder import foreign, work
+from tests.bench.encoder.work import Turn
 from tests.manifests import SMALL_CONFORMER
 from tests.reference.networks import N_MELS, NETWORKS, settings
 
 THREADS = 2
 TURN_S = 1.0
 UNITS = NETWORKS["conformer"].units
+SHAPE = msgspec.structs.replace(
+    SMALL_CONFORMER, n_mels=N_MELS, size=512, heads=8, linear_units=2048, blocks=12, conv_kernel=15, norm_epsilon=1e-12
+)
+ONNX = "exact.onnx"
+# Graphs with weights of 16 bits, and what is added to the kind that runs them.
+HALVED = "w16"
 
-Turn = Callable[[Array, Array], object]
+
+def kinds() -> list[str]:
+    """Those that this machine can run."""
+    precisions = ["fp32", "bf16"] if is_bf16_processor() else ["fp32"]
+    converted = [f"openvino-{how}" for how in (*precisions, f"{precisions[-1]}-{HALVED}")] if can_convert() else []
+    return ["sgemm", "eager", *precisions, *converted, *foreign.installed()]
 
 
 def main() -> None:
     """Be the contender that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["export", "eager", "fp32", "bf16", "openvino-fp32", "openvino-bf16"])
+    parser.add_argument("kind", choices=["export", *kinds()])
     parser.add_argument("folder", type=Path)
     said = parser.parse_args()
     if said.kind == "export":
         export(said.folder)
     else:
-        take_turns(eager() if said.kind == "eager" else ours(said.folder, said.kind))
+        take_turns(contender(said.kind, said.folder))
+
+
+def contender(kind: str, folder: Path) -> Turn:
+    """What it runs in its turns."""
+    if kind == "sgemm":
+        return work.sgemm()
+    if kind == "eager":
+        return eager()
+    make = foreign.MAKERS.get(kind)
+    return make(folder / ONNX, THREADS) if make else ours(folder, kind)
 
 
 def take_turns(run: Turn) -> None:
@@ -45,7 +68,7 @@ def take_turns(run: Turn) -> None:
     rng = np.random.default_rng(0)
     for line in sys.stdin:
         seconds, batch = map(int, line.split())
-        n_frames = 100 * seconds - 2
+        n_frames = work.n_frames(seconds)
         feats = rng.normal(0.0, 1.0, (batch, n_frames, N_MELS)).astype(np.float32)
         lengths = np.full(batch, n_frames, np.int64)
         print("ms", *_turn(functools.partial(run, feats, lengths)), flush=True)
@@ -90,9 +113,10 @@ def ours(graph_dir: Path, kind: str) -> Turn:
     preload()  # as in a worker, before anything else imports Paddle
     from model_store.nets.models import CtcEncoder
 
-    *engine_name, precision = kind.split("-")
+    precision = "bf16" if "bf16" in kind else "fp32"
     how: dict[str, Any] = {"precision": precision, "threads": THREADS}
-    engine = make_engine("openvino" if engine_name else "paddle", graph_dir, "encoder", CtcEncoder.outputs, **how)
+    where = graph_dir / HALVED if kind.endswith(HALVED) else graph_dir
+    engine = make_engine("openvino" if "openvino" in kind else "paddle", where, "encoder", CtcEncoder.outputs, **how)
     wanted = ("top_log_probs", "top_ids", "blank_log_probs", "encoded_frames", "encoded")
     return lambda feats, lengths: engine.run({"feats": feats, "lengths": lengths}, wanted)
 
@@ -102,16 +126,19 @@ def export(graph_dir: Path) -> None:
     from model_store.nets.export import export_graphs
     from model_store.nets.models import build
 
-    size: dict[str, Any] = {"size": 512, "heads": 8, "linear_units": 2048, "blocks": 12, "conv_kernel": 15}
-    shape = msgspec.structs.replace(SMALL_CONFORMER, n_mels=N_MELS, norm_epsilon=1e-12, **size)
     about: dict[str, Any] = {"name": "bench", "kind": "asr", "language": "zh", "sample_rate_hz": 16000, "files": {}}
-    manifest = Manifest(units=UNITS, encoder=shape, source=Source(layout="bench", files={}), **about)
+    manifest = Manifest(units=UNITS, encoder=SHAPE, source=Source(layout="bench", files={}), **about)
     export_graphs(build(manifest), graph_dir)
     if can_convert():
-        from model_store.engines.openvino import save
+        from model_store.engines.openvino import save, save_compressed
         from model_store.importers.conversion import to_onnx
 
-        save(to_onnx(graph_dir, "encoder", graph_dir), graph_dir, "encoder", is_halved=True)
+        onnx = to_onnx(graph_dir, "encoder", graph_dir).rename(graph_dir / ONNX)
+        halved_dir = graph_dir / HALVED
+        halved_dir.mkdir()
+        save(onnx, halved_dir, "encoder", is_halved=True)
+        save_compressed(halved_dir, graph_dir, "encoder")
+        foreign.as_wenet(onnx, UNITS)
 
 
 if __name__ == "__main__":
