@@ -26,14 +26,18 @@ class OneClient(NamedTuple):
 
 
 def one_client(material: Material, ask: Ask, batching: Server, one_by_one: Server, rounds: int) -> OneClient:
-    """So many rounds, in which each has a turn."""
+    """So many rounds, in which each has a turn; every second one goes backwards, for who follows whom may matter."""
     level = Level(clients=1, warm_up_s=0.5, seconds=TURN_S)
     takers: list[Callable[[], float]] = [
         lambda: statistics.median(ask(1, TURN_S).runs_ms),
         *(partial(_p50_ms, server, material, level) for server in (batching, one_by_one)),
     ]
-    taken = [[take() for take in takers] for _ in range(rounds)]
+    taken = [_round(takers, -1 if number % 2 else 1) for number in range(rounds)]
     return OneClient(*(statistics.median(medians) for medians in zip(*taken, strict=True)))
+
+
+def _round(takers: list[Callable[[], float]], step: int) -> list[float]:
+    return [take() for take in takers[::step]][::step]
 
 
 def _p50_ms(server: Server, material: Material, level: Level) -> float:
