@@ -31,14 +31,17 @@ URGENT = msgspec.structs.replace(LOAD, is_urgent=True)
 ILLEGAL = "(External) CUDA error(700), an illegal memory access was encountered."
 BROKEN_STATUS = 70
 
-# The worker as it is, but for what it loads: a predictor that raises what the test says, when the test says.
+# The worker as it is, but for what it loads: a predictor that raises what the test says, when the test says. Where that
+# is "none" it takes more memory than any heartbeat told.
 SERVE = """
 import sys, threading
 from model_store.runtime import worker
 from model_store.engines.faults import as_error
 from model_store.errors import LoadFailed, PredictFailed
+from model_store.predictors.hypotheses import Recognition
+from model_store.predictors.predictor import Prediction
 sock, arena, when, kind, text = sys.argv[1:]
-raised = {"memory": MemoryError, "os": OSError, "value": ValueError}[kind](text)
+raised = {"memory": MemoryError, "os": OSError, "value": ValueError}.get(kind, Exception)(text)
 class Failing:
     def warm_up(self):
         if when == "load":
@@ -51,6 +54,9 @@ class Failing:
             print("at work", flush=True)
             threading.Event().wait()
     def predict(self, batch, options):
+        if kind == "none":
+            self.kept = b"x" * 100_000_000
+            return Prediction([Recognition(())], {})
         if kind == "value":
             raise raised
         raise as_error(raised, PredictFailed, "It cannot run") from raised
@@ -138,6 +144,15 @@ def test_worker_that_fails_over_a_batch_answers_and_serves_on(started: Start) ->
         assert isinstance(result, Result)
         assert result.failure is not None
         assert (result.failure.code, "no such thing" in result.failure.message) == ("predict_failed", True)
+
+
+def test_worker_that_took_more_memory_says_so_at_once_but_answers_first(started: Start) -> None:
+    worker = started("infer", "none", "")
+    worker.ask(LOAD)
+    assert isinstance(worker.ask(INFER), Result)
+    told = next(worker.heard())
+    assert isinstance(told, Heartbeat)
+    assert told.private_bytes > 100_000_000
 
 
 def test_worker_that_is_urgent_stands_before_it_is_warm_and_warms_up_while_nobody_asks(started: Start) -> None:
