@@ -70,7 +70,7 @@ def test_convert_what_answers_otherwise_is_refused_and_the_record_says_so(store,
 @needs_openvino
 @pytest.mark.skipif(not is_bf16_processor(), reason="this processor has no bfloat16")
 def test_convert_that_is_farther_off_in_bf16_than_paddle_is_refused(store, digest, monkeypatch):
-    monkeypatch.setattr(checking, "_ROUNDED_RATIO", -1.0)
+    monkeypatch.setattr(checking, "_ROUNDED_RATIO", -100.0)
     convert(digest, store)
     assert "in bf16" in store.converted(digest).refused
 
@@ -154,3 +154,27 @@ def test_farthest_of_a_padded_batch_looks_at_no_padding():
     assert checking._farthest([mine], [theirs]) == 0.0
     mine["log_probs"][0, 2] = 9.0
     assert checking._farthest([mine], [theirs]) == 9.0
+
+
+def of(*rows: list[float], **more: object) -> dict[str, np.ndarray]:
+    """The answer of an encoder for one clip, whose frames have these probabilities."""
+    return {"log_probs": np.log(np.array([rows])), "encoded_frames": np.array([len(rows)]), **more}
+
+
+def test_moved_is_the_share_of_probability_in_the_mean_over_frames():
+    found, answer = of([0.9, 0.1], [0.3, 0.7]), of([0.8, 0.2], [0.3, 0.7])
+    assert checking._moved([found], [answer]) == pytest.approx(0.05)
+    assert checking._moved([found], [answer | {"encoded_frames": np.array([1])}]) == pytest.approx(0.1)
+
+
+def test_moved_hardly_sees_what_is_unlikely_and_fails_with_what_is_no_number():
+    unlikely, less = of([1.0, 1e-7]), of([1.0, 1e-9])
+    assert checking._moved([less], [unlikely]) < 1e-6
+    assert np.isnan(checking._moved([of([np.nan, 1.0])], [unlikely]))
+
+
+def test_moved_of_a_decoder_and_a_classifier_is_that_of_their_probabilities():
+    tokens = {"token_log_probs": np.log([0.5, 0.25]), "reverse_token_log_probs": np.log([0.5, 0.5])}
+    assert checking._moved([tokens], [tokens | {"token_log_probs": np.log([0.5, 0.45])}]) == pytest.approx(0.05)
+    found, answer = {"log_posteriors": np.log([[0.6, 0.4]])}, {"log_posteriors": np.log([[0.7, 0.3]])}
+    assert checking._moved([found], [answer]) == pytest.approx(0.1)
