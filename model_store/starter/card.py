@@ -101,9 +101,10 @@ def _training(facts: Facts) -> str:
         return text
     if facts.base is not None:
         return f"Fine-tuned from `{facts.base}`: {text}"
+    gently = "the first epoch" if plan.gentle_epochs == 1 else f"the first {plan.gentle_epochs:.0f} epochs, ever less"
     return text + (
-        f" For the first {plan.gentle_epochs:.0f} epochs, ever less, the units were also taught from a flat "
-        "alignment (`flatstart.py`), without which CTC is slow to begin to learn."
+        f" In {gently}, the units were also taught from a flat alignment (`flatstart.py`), without which CTC is slow "
+        "to begin to learn."
     )
 
 

@@ -31,8 +31,8 @@ class Recipe:
     beside: tuple[Grammar, int] | None = None
 
 
-SCRATCH = Plan(epochs=10, batch_size=16, warmup_epochs=0.4, gentle_epochs=1.0, averaged=2)
-RESTARTED = replace(SCRATCH, restart=(7, 6e-4))
+SCRATCH = Plan(epochs=8, batch_size=16, warmup_epochs=0.4, gentle_epochs=1.0, averaged=2)
+RESTARTED = replace(SCRATCH, epochs=10, restart=(7, 6e-4))
 TUNING = Plan(epochs=4, batch_size=16, peak_rate=4e-4, warmup_epochs=0.3, gentle_epochs=0.0, sorted_epochs=0)
 
 RECIPES = {

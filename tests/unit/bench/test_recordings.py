@@ -78,7 +78,7 @@ def test_clips_cut_have_each_length_as_often_in_every_language() -> None:
     assert lengths([clip.audio for clip in clips]) == [clip.duration_s for clip in clips]
     counts = Counter((clip.language, clip.duration_s) for clip in clips)
     assert {language for language, _ in counts} == {"zh", "yue", "en"}
-    assert all(counts[language, 1.0] == counts[language, 3.5] > 3 for language in ("zh", "yue", "en"))
+    assert all(counts[language, 1.0] == counts[language, 3.5] > 1 for language in ("zh", "yue", "en"))
     assert all(clip.text is None for clip in clips)
 
 
