@@ -12,8 +12,8 @@ import pytest
 from gateway.bench.meter import Meter, Server
 from model_store.errors import OptionInvalid
 
-# A parent that holds 50 MB and computes, and its child that does the same; each says when it has.
-_WORK = "held = bytearray(50_000_000); sum(range(3_000_000)); print('ready', flush=True); input()"
+# A parent that holds 50 MB and computes, and its child that does the same; each says when it has, in one piece.
+_WORK = "import os; held = bytearray(50_000_000); sum(range(3_000_000)); os.write(1, b'ready\\n'); input()"
 _PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {_WORK!r}]); {_WORK}"
 
 
